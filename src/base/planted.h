@@ -1,0 +1,52 @@
+// Bugs that the simulator can switch on, one at a time, to show that it would find them (design 6: the simulation is
+// itself tested by mutation). Nothing but sim/ ever sets `planted_bug`; elsewhere every check is false.
+#pragma once
+
+#include <string_view>
+
+namespace gantry {
+
+enum class PlantedBug {
+  none,
+  answer_before_durable,    // answers go out before the commit is on disk
+  lost_wakeup,              // a new task does not wake the claim that waits for it
+  retry_not_counted,        // a retry does not cost one of the task's retries
+  lease_survives_restart,   // after a restart, claims expire by the old clock at once
+  claim_keeps_pending,      // a claimed run can be claimed again
+  resolve_twice,            // a late report changes a resolved run
+  deadline_spares_running,  // the deadline passes over running tasks
+  failed_commit_kept,       // a commit that failed stays in memory
+  unclaim_without_check,    // an undelivered claim is undone although the run has moved on
+  cancel_keeps_allocation,  // a cancelled run keeps its reservation
+  create_overwrites,        // the same task id with another definition is accepted
+  torn_batch,               // a batch reaches the disk in two halves
+  youngest_first,           // the queue hands out the newest task first
+  cold_task_forgotten,      // a task that is not in memory is taken for absent
+};
+
+inline PlantedBug planted_bug = PlantedBug::none;
+
+inline bool planted(PlantedBug bug) { return planted_bug == bug; }
+
+struct PlantedBugInfo {
+  PlantedBug bug;
+  std::string_view name;
+};
+inline constexpr PlantedBugInfo planted_bugs[] = {
+    {PlantedBug::answer_before_durable, "answer-before-durable"},
+    {PlantedBug::lost_wakeup, "lost-wakeup"},
+    {PlantedBug::retry_not_counted, "retry-not-counted"},
+    {PlantedBug::lease_survives_restart, "lease-survives-restart"},
+    {PlantedBug::claim_keeps_pending, "claim-keeps-pending"},
+    {PlantedBug::resolve_twice, "resolve-twice"},
+    {PlantedBug::deadline_spares_running, "deadline-spares-running"},
+    {PlantedBug::failed_commit_kept, "failed-commit-kept"},
+    {PlantedBug::unclaim_without_check, "unclaim-without-check"},
+    {PlantedBug::cancel_keeps_allocation, "cancel-keeps-allocation"},
+    {PlantedBug::create_overwrites, "create-overwrites"},
+    {PlantedBug::torn_batch, "torn-batch"},
+    {PlantedBug::youngest_first, "youngest-first"},
+    {PlantedBug::cold_task_forgotten, "cold-task-forgotten"},
+};
+
+}  // namespace gantry

@@ -1,0 +1,34 @@
+#include "core/grid/node.h"
+
+#include <fmt/format.h>
+
+namespace gantry::grid {
+namespace {
+
+bool same_description(const state::Node& a, const state::Node& b) {
+  return a.name == b.name && a.task_queue == b.task_queue && a.worker_group == b.worker_group &&
+         a.worker_id == b.worker_id && a.slots == b.slots && a.memory_bytes == b.memory_bytes && a.cpus == b.cpus &&
+         a.version == b.version;
+}
+
+}  // namespace
+
+Result<void> register_node(state::Transaction& tx, state::Node node) {
+  NodeId worker = tx.state().node_of_worker(node.worker_group, node.worker_id);
+  if (!worker.empty() && worker != node.id) {
+    return Error(ErrorCode::conflict,
+                 fmt::format("worker {}/{} is node {} already", node.worker_group, node.worker_id, worker.to_string()),
+                 "give this agent another name, or remove the other node");
+  }
+  const state::Node* known = tx.find<state::Node>(node.id);
+  if (known && same_description(*known, node)) return success();
+  node.registered = tx.now();
+  if (!known) {
+    tx.insert(std::move(node));
+    return success();
+  }
+  tx.update<state::Node>(node.id, [&](state::Node& changed) { changed = node; });
+  return success();
+}
+
+}  // namespace gantry::grid

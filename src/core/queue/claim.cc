@@ -1,0 +1,129 @@
+#include "core/queue/claim.h"
+
+#include <fmt/format.h>
+
+#include "base/planted.h"
+#include "core/queue/limits.h"
+#include "core/queue/run.h"
+
+namespace gantry::queue {
+namespace {
+
+using state::Change;
+using state::Task;
+using state::TaskState;
+
+/// What is left of a native node; a foreign worker is bounded by what it asks for alone.
+struct Room {
+  bool bounded = false;
+  int slots = 0;
+  std::int64_t memory_bytes = 0;
+
+  bool fits(const Task& task) const { return !bounded || (slots > 0 && task.memory_bytes <= memory_bytes); }
+  void take(const Task& task) {
+    --slots;
+    memory_bytes -= task.memory_bytes;
+  }
+};
+
+Room room_on(state::Transaction& tx, NodeId id) {
+  Room room;
+  if (id.empty()) return room;
+  room.bounded = true;
+  const state::Node* node = tx.find<state::Node>(id);
+  if (!node) return room;
+  room.slots = node->slots;
+  room.memory_bytes = node->memory_bytes;
+  for (const auto& allocation_id : tx.state().allocations_on(id)) {
+    const state::Allocation* allocation = tx.find<state::Allocation>(allocation_id);
+    --room.slots;
+    room.memory_bytes -= allocation->memory_bytes;
+  }
+  return room;
+}
+
+/// What a claim changes: the task and its allocation.
+constexpr std::size_t claim_operations = 2;
+
+Claim take(state::Transaction& tx, const Task& task, const ClaimRequest& request) {
+  Claim claim{task.id, static_cast<int>(task.runs.size()) - 1, task.sequence, tx.now() + claim_term};
+  state::Allocation allocation;
+  allocation.id = {task.id, claim.run};
+  allocation.task_sequence = task.sequence;
+  allocation.node = request.node;
+  allocation.worker = fmt::format("{}/{}", request.worker_group, request.worker_id);
+  allocation.memory_bytes = task.memory_bytes;
+  allocation.cpus = task.cpus;
+  if (!tx.find<state::Allocation>(allocation.id)) tx.insert(std::move(allocation));
+  tx.update<Task>(task.id, [&](Task& changed) {
+    state::Run& run = changed.runs.back();
+    if (!planted(PlantedBug::claim_keeps_pending)) run.state = TaskState::running;
+    run.worker_group = request.worker_group;
+    run.worker_id = request.worker_id;
+    run.started = tx.now();
+    run.taken_until = claim.taken_until;
+  });
+  tx.add_change({Change::Kind::task_running, claim.task, claim.run, {}, request.node});
+  return claim;
+}
+
+/// The next in line, or nullptr.
+const Task* next_pending(state::Transaction& tx, const std::string& task_queue) {
+  const auto& line = tx.state().pending(task_queue);
+  if (line.empty()) return nullptr;
+  TaskId next = planted(PlantedBug::youngest_first) ? line.rbegin()->task : line.begin()->task;
+  return tx.find<Task>(next);
+}
+
+}  // namespace
+
+std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request) {
+  std::vector<Claim> claims;
+  Room room = room_on(tx, request.node);
+  int tasks_max = std::min(request.tasks_max, claim_tasks_max);
+  while (static_cast<int>(claims.size()) < tasks_max && tx.has_room(claim_operations)) {
+    const Task* task = next_pending(tx, request.task_queue);
+    if (!task || !room.fits(*task) || task->deadline <= tx.now()) break;
+    room.take(*task);
+    claims.push_back(take(tx, *task, request));
+    if (planted(PlantedBug::claim_keeps_pending)) break;
+  }
+  return claims;
+}
+
+Result<Time> reclaim(state::Transaction& tx, TaskId id, int run) {
+  TRY(const Task* task, find_run(tx, id, run));
+  const state::Run& found = task->runs[static_cast<std::size_t>(run)];
+  if (found.state != TaskState::running) {
+    std::string_view now = found.reason_resolved == state::ReasonResolved::none ? name_of(found.state)
+                                                                                : name_of(found.reason_resolved);
+    return Error(ErrorCode::conflict, fmt::format("run {} of task {} is not running: {}", run, id.to_string(), now),
+                 "stop working on it");
+  }
+  Time taken_until = tx.now() + claim_term;
+  tx.update<Task>(id, [&](Task& changed) { changed.runs[static_cast<std::size_t>(run)].taken_until = taken_until; });
+  return taken_until;
+}
+
+void unclaim(state::Transaction& tx, const Claim& claim, const std::string& worker_group,
+             const std::string& worker_id) {
+  const Task* task = tx.find<Task>(claim.task);
+  if (!task || task->runs.empty()) return;
+  const state::Run& last = task->runs.back();
+  bool untouched = static_cast<int>(task->runs.size()) == claim.run + 1 && last.state == TaskState::running &&
+                   last.worker_group == worker_group && last.worker_id == worker_id &&
+                   last.taken_until == claim.taken_until;
+  if (!untouched && !planted(PlantedBug::unclaim_without_check)) return;
+  tx.update<Task>(claim.task, [&](Task& changed) {
+    state::Run& run = changed.runs.back();
+    run.state = TaskState::pending;
+    run.worker_group.clear();
+    run.worker_id.clear();
+    run.started = Time();
+    run.taken_until = Time();
+  });
+  tx.erase<state::Allocation>({claim.task, claim.run});
+  tx.add_change({Change::Kind::task_pending, claim.task, claim.run, tx.find<Task>(claim.task)->task_queue, {}});
+}
+
+}  // namespace gantry::queue

@@ -1,0 +1,133 @@
+// The live state: typed tables and the indexes that decisions need. All unresolved tasks, their allocations and all nodes
+// are here; of resolved tasks only a bounded recent set (design 3.3). Only a Transaction changes it.
+//
+// Invariants (checked by state_test.cc and the simulator): the indexes say exactly what the tables say; there is one
+// allocation for each running run and no other.
+#pragma once
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
+#include <deque>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+
+#include "base/error.h"
+#include "core/state/records.h"
+#include "core/state/table.h"
+
+namespace gantry::state {
+
+/// Position in a queue's line: highest priority first, then the oldest task.
+struct PendingKey {
+  std::uint8_t rank;  // 0 is the highest priority
+  std::uint64_t sequence;
+  TaskId task;
+  friend auto operator<=>(const PendingKey&, const PendingKey&) = default;
+};
+
+class State {
+ public:
+  using PendingLine = std::set<PendingKey>;
+  using TimeIndex = std::set<std::pair<Time, TaskId>>;
+  using ArtifactNames = std::set<std::pair<int, std::string>>;
+
+  template <class Record>
+  const Table<Record>& table() const {
+    return std::get<Table<Record>>(tables_);
+  }
+
+  /// The line of one queue; empty if it has none.
+  const PendingLine& pending(const std::string& task_queue) const;
+  const std::map<std::string, PendingLine>& pending_lines() const { return pending_; }
+  /// Unresolved tasks by deadline.
+  const TimeIndex& deadlines() const { return deadlines_; }
+  /// Running tasks by the end of their claim.
+  const TimeIndex& claims() const { return claims_; }
+  /// Artifacts of a task that are in memory, by run and name.
+  const ArtifactNames& artifacts_of(TaskId task) const;
+  const std::set<AllocationId>& allocations_on(NodeId node) const;
+  /// The native node that this worker is, or an empty id.
+  NodeId node_of_worker(const std::string& worker_group, const std::string& worker_id) const;
+  /// True if some native node claims from this queue.
+  bool is_native_queue(const std::string& task_queue) const { return native_queues_.contains(task_queue); }
+
+  std::uint64_t last_commit() const { return last_commit_; }
+  std::uint64_t last_sequence() const { return last_sequence_; }
+  /// Time of the last transaction; the next one is not earlier.
+  Time last_time() const { return last_time_; }
+
+  // Loading, by the server: at start, and for cold records. Replaces nothing that is there.
+
+  void load(Task task);
+  void load(Artifact artifact);
+  void load(Allocation allocation);
+  void load(Node node);
+  void load_clock(std::uint64_t last_commit, std::uint64_t last_sequence, Time last_time);
+  /// The artifacts of this task are in memory, all of them (they may be none).
+  void mark_artifacts_loaded(TaskId task) { artifacts_loaded_.insert(task); }
+  bool artifacts_loaded(TaskId task) const { return artifacts_loaded_.contains(task); }
+
+  /// Forgets the oldest resolved tasks beyond `keep`, with their artifacts, as far as they are durable.
+  void forget_resolved(std::size_t keep, std::uint64_t durable_commit);
+  std::size_t resolved_in_memory() const { return resolved_.size(); }
+
+ private:
+  friend class Transaction;
+
+  template <class Record>
+  Table<Record>& mutable_table() {
+    return std::get<Table<Record>>(tables_);
+  }
+  /// The one door for every change: keeps table and indexes together.
+  template <class Record>
+  void set(const typename Record::Id& id, std::optional<Row<Record>> row);
+  /// Changes one record in place; `mutate` must not change its id.
+  template <class Record, class Mutate>
+  void modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate);
+
+  void reindex(const Task* before, const Task* after);
+  void reindex(const Artifact* before, const Artifact* after);
+  void reindex(const Allocation* before, const Allocation* after);
+  void reindex(const Node* before, const Node* after);
+  void index_pending(const Task& task, bool add);
+  void count_native_queue(const std::string& task_queue, int by);
+
+  std::tuple<Table<Task>, Table<Artifact>, Table<Allocation>, Table<Node>> tables_;
+  std::map<std::string, PendingLine> pending_;
+  TimeIndex deadlines_;
+  TimeIndex claims_;
+  boost::unordered_flat_map<TaskId, ArtifactNames> artifacts_of_;
+  boost::unordered_flat_map<NodeId, std::set<AllocationId>> allocations_on_;
+  std::map<std::string, int> native_queues_;
+  std::map<std::pair<std::string, std::string>, NodeId> workers_;
+  boost::unordered_flat_set<TaskId> artifacts_loaded_;
+  std::deque<TaskId> resolved_;  // oldest first; an id may be there twice, or stand for a task that runs again
+  std::uint64_t last_commit_ = 0;
+  std::uint64_t last_sequence_ = 0;
+  Time last_time_;
+};
+
+template <class Record>
+void State::set(const typename Record::Id& id, std::optional<Row<Record>> row) {
+  Table<Record>& table = mutable_table<Record>();
+  const Row<Record>* before = table.find(id);
+  reindex(before ? &before->record : nullptr, row ? &row->record : nullptr);
+  table.set(id, std::move(row));
+}
+
+template <class Record, class Mutate>
+void State::modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate) {
+  Table<Record>& table = mutable_table<Record>();
+  Row<Record>* row = table.mutable_row(id);
+  GANTRY_ASSERT(row);
+  Record after = row->record;
+  mutate(after);
+  reindex(&row->record, &after);
+  row->record = std::move(after);
+  row->version = version;
+  table.note_version(version);
+}
+
+}  // namespace gantry::state

@@ -1,0 +1,96 @@
+#include "core/state/transaction.h"
+
+#include "core/state/codec.h"
+
+namespace gantry::state {
+namespace {
+
+Value shared(std::string bytes) { return std::make_shared<const std::string>(std::move(bytes)); }
+
+void add_writes(std::vector<Write>& writes, const Task* before, const Task* after) {
+  const Task& any = after ? *after : *before;
+  auto table_of = [](const Task& task) { return task.resolved() ? TableId::resolved_task : TableId::open_task; };
+  if (!before) {
+    writes.push_back({TableId::task_id, {0, any.id.to_string()}, shared(std::to_string(any.sequence))});
+  }
+  if (before && (!after || table_of(*before) != table_of(*after))) {
+    writes.push_back({table_of(*before), {any.sequence, {}}, nullptr});
+  }
+  if (after) {
+    writes.push_back({table_of(*after), {any.sequence, {}}, shared(encode(*after))});
+  } else {
+    writes.push_back({TableId::definition, {any.sequence, {}}, nullptr});
+    writes.push_back({TableId::task_id, {0, any.id.to_string()}, nullptr});
+  }
+}
+
+void add_writes(std::vector<Write>& writes, const Artifact* before, const Artifact* after) {
+  const Artifact& any = after ? *after : *before;
+  writes.push_back({TableId::artifact,
+                    {any.task_sequence, artifact_key_name(any.id.run, any.id.name)},
+                    after ? shared(encode(*after)) : nullptr});
+}
+
+void add_writes(std::vector<Write>& writes, const Allocation* before, const Allocation* after) {
+  const Allocation& any = after ? *after : *before;
+  writes.push_back({TableId::allocation,
+                    {any.task_sequence, artifact_key_name(any.id.run, "")},
+                    after ? shared(encode(*after)) : nullptr});
+}
+
+void add_writes(std::vector<Write>& writes, const Node* before, const Node* after) {
+  const Node& any = after ? *after : *before;
+  writes.push_back({TableId::node, {0, any.id.to_string()}, after ? shared(encode(*after)) : nullptr});
+}
+
+}  // namespace
+
+Transaction::Transaction(State& state, Time now)
+    : state_(state), now_(std::max(now, state.last_time_)), commit_(state.last_commit_ + 1) {}
+
+Transaction::~Transaction() {
+  if (!taken_) undo(state_, std::move(undo_));
+}
+
+void Transaction::put_definition(std::uint64_t sequence, Value definition) {
+  definitions_.push_back({TableId::definition, {sequence, {}}, std::move(definition)});
+}
+
+Staged Transaction::take() {
+  taken_ = true;
+  Staged staged;
+  staged.read_version = read_version_;
+  if (undo_.empty()) return staged;
+  state_.last_commit_ = commit_;
+  state_.last_time_ = now_;
+  staged.sequence = commit_;
+  staged.read_version = commit_;
+  staged.writes = std::move(definitions_);
+  staged.changes = std::move(changes_);
+  for (const auto& entry : undo_) {
+    std::visit(
+        [&]<class Record>(const BeforeImage<Record>& image) {
+          const Row<Record>* row = state_.table<Record>().find(image.id);
+          if (!row && !image.row) return;  // inserted and erased again
+          add_writes(staged.writes, image.row ? &image.row->record : nullptr, row ? &row->record : nullptr);
+        },
+        entry);
+  }
+  staged.undo = std::move(undo_);
+  return staged;
+}
+
+std::uint64_t Transaction::abandon() {
+  taken_ = true;
+  undo(state_, std::move(undo_));
+  return std::min(read_version_, commit_ - 1);
+}
+
+void Transaction::undo(State& state, UndoLog log) {
+  for (auto entry = log.rbegin(); entry != log.rend(); ++entry) {
+    std::visit(
+        [&]<class Record>(BeforeImage<Record>& image) { state.set<Record>(image.id, std::move(image.row)); }, *entry);
+  }
+}
+
+}  // namespace gantry::state

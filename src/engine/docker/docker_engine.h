@@ -1,0 +1,32 @@
+// The container engine that is Docker, over its HTTP API: a Unix socket or TCP. Versions 1.24 to 1.44 of the API
+// (Docker 1.12 and later). The life of a task is five requests: create, attach, start, wait, remove.
+//
+// Errors are engine.h's, with the engine's own words: 400 is invalid_input (a command that is not in the image, say),
+// 404 not_found, 409 conflict, 401 and 403 not_authorized, 5xx unavailable; `unsupported` if what answers is no Docker
+// of a version we know.
+//
+// What logs() gives is not byte for byte what attach() gave: Docker's json-file log replaces each byte that is not
+// UTF-8 by U+FFFD (three bytes), and stores stdout and stderr by two writers, so that their pieces may stand in another
+// order. Text on one stream is the same.
+//
+// Belongs to the io_context thread; calls may run at the same time. Streams that were handed out stay usable after the
+// engine object is gone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/env.h"
+#include "engine/engine.h"
+#include "net/transport.h"
+
+namespace gantry::engine {
+
+/// `url` is "unix:///var/run/docker.sock" or "tcp://host:port"; throws Error(invalid_input) for another. Does not
+/// connect yet: call info() to find out whether the engine is there.
+std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url);
+
+/// The same over any transport.
+std::unique_ptr<Engine> make_docker_engine(Env& env, std::shared_ptr<net::Transport> transport);
+
+}  // namespace gantry::engine

@@ -1,0 +1,213 @@
+// The engine against a transport that plays Docker from a script: what is asked, in which order, and what is made of
+// the answers that a real one gives seldom. The real one is in tests/integration/engine_docker_test.cc.
+#include "engine/docker/docker_engine.h"
+
+#include <deque>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "engine/docker/limits.h"
+#include "engine/test_loop.h"
+
+namespace gantry::engine {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+struct Answer {
+  int status = 200;
+  std::string body;
+  std::optional<Error> error;  // instead
+};
+
+class ScriptedTransport : public net::Transport {
+ public:
+  Async<net::IncomingResponse> exchange(net::OutgoingRequest request, std::size_t) override {
+    Answer answer = take(request);
+    co_return net::IncomingResponse{answer.status, {}, std::move(answer.body)};
+  }
+  Async<net::OpenResponse> open(net::OutgoingRequest request) override {
+    Answer answer = take(request);
+    co_return net::OpenResponse{{answer.status, {}, {}}, std::make_shared<net::StringBody>(std::move(answer.body))};
+  }
+  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest request, std::string) override {
+    take(request);
+    co_return nullptr;
+  }
+
+  std::deque<Answer> answers;
+  std::vector<std::string> requests;
+
+ private:
+  Answer take(const net::OutgoingRequest& request) {
+    requests.push_back(std::string(net::method_name(request.method)) + " " + request.target);
+    if (answers.empty()) throw Error(ErrorCode::internal, "the script has no answer for " + requests.back());
+    Answer answer = std::move(answers.front());
+    answers.pop_front();
+    if (answer.error) throw *answer.error;
+    return answer;
+  }
+};
+
+class DockerEngineTest : public testing::Test {
+ protected:
+  DockerEngineTest() {
+    transport_->answers.push_back({200, R"({"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"})", {}});
+  }
+  void answer(int status, std::string body = "") { transport_->answers.push_back({status, std::move(body), {}}); }
+  void fail(ErrorCode code) { transport_->answers.push_back({0, "", Error(code, "the socket says no")}); }
+  std::vector<std::string> requests() const {
+    return {transport_->requests.begin() + (transport_->requests.empty() ? 0 : 1), transport_->requests.end()};
+  }
+
+  TestLoop loop_;
+  std::shared_ptr<ScriptedTransport> transport_ = std::make_shared<ScriptedTransport>();
+  std::unique_ptr<Engine> engine_ = make_docker_engine(loop_.env(), transport_);
+};
+
+TEST_F(DockerEngineTest, TheVersionIsNegotiatedOnce) {
+  answer(204);
+  answer(304);
+  loop_.run(engine_->start_container("a"));
+  loop_.run(engine_->start_container("a"));
+  EXPECT_THAT(transport_->requests,
+              ElementsAre("GET /version", "POST /v1.41/containers/a/start", "POST /v1.41/containers/a/start"));
+}
+
+TEST_F(DockerEngineTest, AnOldEngineIsRefused) {
+  transport_->answers = {{200, R"({"Version":"1.11.2","ApiVersion":"1.23"})", {}}};
+  auto error = loop_.error_of_running(engine_->info());
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unsupported);
+  EXPECT_THAT(error->message(), HasSubstr("1.23"));
+}
+
+TEST_F(DockerEngineTest, AnEngineThatIsAwaySaysWhichAndWhatToDo) {
+  transport_->answers.clear();
+  fail(ErrorCode::unavailable);
+  auto error = loop_.error_of_running(engine_->info());
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_EQ(error->message(), "docker: ask for the version: the socket says no");
+  EXPECT_THAT(error->hint(), HasSubstr("docker info"));
+}
+
+TEST_F(DockerEngineTest, AWaitIsAskedAgainWhenItsRoundIsOver) {
+  fail(ErrorCode::deadline_exceeded);
+  fail(ErrorCode::deadline_exceeded);
+  answer(200, R"({"Error":null,"StatusCode":3})");
+  EXPECT_EQ(loop_.run(engine_->wait_container("a")), 3);
+  std::string wait = "POST /v1.41/containers/a/wait?condition=not-running";
+  EXPECT_THAT(requests(), ElementsAre(wait, wait, wait));
+}
+
+TEST_F(DockerEngineTest, AWaitThatTheEngineGaveUpIsAnError) {
+  answer(200, R"({"Error":{"Message":"lost it"},"StatusCode":-1})");
+  auto error = loop_.error_of_running(engine_->wait_container("a"));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
+  EXPECT_THAT(error->message(), HasSubstr("lost it"));
+}
+
+TEST_F(DockerEngineTest, ARemovalUnderWayIsWaitedFor) {
+  answer(409, R"({"message":"removal of container a is already in progress"})");
+  answer(409, R"({"message":"removal of container a is already in progress"})");
+  answer(404, R"({"message":"No such container: a"})");
+  loop_.run(engine_->remove_container("a"));
+  EXPECT_EQ(requests().size(), 3u);
+  EXPECT_EQ(requests()[0], "DELETE /v1.41/containers/a?force=1&v=1");
+}
+
+TEST_F(DockerEngineTest, KillingWhatIsGoneOrHasEndedIsFine) {
+  answer(404, R"({"message":"No such container: a"})");
+  answer(409, R"({"message":"Container a is not running"})");
+  answer(500, R"({"message":"boom"})");
+  loop_.run(engine_->kill_container("a", "SIGTERM"));
+  loop_.run(engine_->kill_container("a", "SIGTERM"));
+  EXPECT_EQ(loop_.error_of_running(engine_->kill_container("a", "SIGTERM"))->code(), ErrorCode::unavailable);
+  EXPECT_EQ(requests()[0], "POST /v1.41/containers/a/kill?signal=SIGTERM");
+}
+
+TEST_F(DockerEngineTest, APullAsksForOneTagAndBelievesTheStreamNotTheStatus) {
+  answer(200, "{\"status\":\"Pulling from a/b\",\"id\":\"latest\"}\n{\"error\":\"manifest unknown\"}\n");
+  std::vector<std::string> lines;
+  auto error = loop_.error_of_running(
+      engine_->pull_image("r.example:5000/a/b", [&](std::string line) { lines.push_back(std::move(line)); }));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::not_found);
+  EXPECT_THAT(lines, ElementsAre("Pulling from a/b"));
+  EXPECT_THAT(requests(), ElementsAre("POST /v1.41/images/create?fromImage=r.example%3A5000%2Fa%2Fb&tag=latest"));
+}
+
+TEST_F(DockerEngineTest, IdsNeverLeadElsewhere) {
+  for (std::string id : {"", ".", "..", "../images", "a/b", "a?b", "a b", "a%2e"}) {
+    auto error = loop_.error_of_running(engine_->remove_container(id));
+    ASSERT_TRUE(error) << id;
+    EXPECT_EQ(error->code(), ErrorCode::invalid_input) << id;
+  }
+  EXPECT_THAT(transport_->requests, IsEmpty());
+}
+
+TEST_F(DockerEngineTest, ANetworkThatIsThereIsTaken) {
+  answer(200, R"([{"Id":"1","Name":"gantry-old","Driver":"bridge","Options":{}},
+                  {"Id":"2","Name":"gantry","Driver":"bridge",
+                   "Options":{"com.docker.network.bridge.enable_icc":"false"}}])");
+  loop_.run(engine_->ensure_network("gantry"));
+  EXPECT_EQ(requests().size(), 1u);
+}
+
+TEST_F(DockerEngineTest, WhoMadeASecondNetworkOfOneNameTakesItAway) {
+  std::string isolated = R"("Driver":"bridge","Options":{"com.docker.network.bridge.enable_icc":"false"}})";
+  std::string ours = R"({"Id":"22","Name":"gantry",)" + isolated;
+  std::string theirs = R"({"Id":"11","Name":"gantry",)" + isolated;
+  answer(200, "[]");
+  answer(201, R"({"Id":"22"})");
+  answer(200, "[" + ours + "," + theirs + "]");
+  answer(204);
+  answer(200, "[" + theirs + "]");
+  loop_.run(engine_->ensure_network("gantry"));
+  EXPECT_THAT(requests(), testing::Contains("DELETE /v1.41/networks/22"));
+}
+
+TEST_F(DockerEngineTest, ASecondNetworkThatStaysIsAConflict) {
+  std::string two = R"([{"Id":"1","Name":"gantry","Driver":"bridge"},{"Id":"2","Name":"gantry","Driver":"bridge"}])";
+  for (int i = 0; i < docker::network_attempts_max; ++i) answer(200, two);
+  auto error = loop_.error_of_running(engine_->ensure_network("gantry"));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::conflict);
+}
+
+TEST_F(DockerEngineTest, ANetworkWithTrafficBetweenContainersIsAConflict) {
+  answer(200, R"([{"Id":"1","Name":"gantry","Driver":"bridge","Options":{}}])");
+  auto error = loop_.error_of_running(engine_->ensure_network("gantry"));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::conflict);
+  EXPECT_THAT(error->hint(), HasSubstr("docker network rm gantry"));
+}
+
+TEST_F(DockerEngineTest, ARefusedAttachSaysWhy) {
+  fail(ErrorCode::unavailable);
+  answer(404, R"({"message":"No such container: a"})");
+  auto error = loop_.error_of_running(engine_->attach("a"));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::not_found);
+}
+
+TEST_F(DockerEngineTest, LogsAreUnframed) {
+  answer(200, std::string("\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\x03"
+                          "err",
+                          22));
+  auto stream = loop_.run(engine_->logs("a", false));
+  EXPECT_EQ(loop_.run(net::read_all(*stream, 100)), "outerr");
+  answer(200, "not framed");
+  stream = loop_.run(engine_->logs("a", true));
+  auto error = loop_.error_of_running(net::read_all(*stream, 100));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::corrupt);
+}
+
+}  // namespace
+}  // namespace gantry::engine

@@ -1,0 +1,225 @@
+// Artifacts: recorded by runs, read by anyone who may (taskcluster.md 2.6).
+#include "core/queue/artifact.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "core/queue/limits.h"
+#include "core/queue/run.h"
+#include "server/api/answers.h"
+#include "server/api/finish_log.h"
+#include "server/api/handlers.h"
+#include "server/auth/signed_url.h"
+
+namespace gantry::server {
+namespace {
+
+constexpr int links_max = 10;
+constexpr std::size_t page_max = 1000;
+constexpr std::string_view reasons[] = {"file-missing-on-worker", "invalid-resource-on-worker",
+                                        "too-large-file-on-worker", "file-not-readable-on-worker"};
+
+bool is_reason(std::string_view text) { return std::ranges::find(reasons, text) != std::end(reasons); }
+
+bool is_url(std::string_view text) { return text.starts_with("http://") || text.starts_with("https://"); }
+
+constexpr ObjectReader::TextRule content_type_rule{1, 255, is_printable_ascii, "printable ASCII"};
+
+queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId id) {
+  json::value document = value_or_throw(parse_json(body));
+  ObjectReader reader(document, "");
+  queue::ArtifactRequest request;
+  request.id = std::move(id);
+  std::string_view type = reader.required_text("storageType", {});
+  auto parsed = wire::parse_storage_type(type);
+  if (!parsed || *parsed == state::StorageType::object) {
+    reader.fail("storageType", fmt::format("\"{}\" must be s3, reference, link or error", shorten(type, 40)));
+  }
+  request.type = parsed.value_or(state::StorageType::s3);
+  reader.require("expires");
+  request.expires = reader.time("expires").value_or(Time());
+  switch (request.type) {
+    case state::StorageType::s3:
+    case state::StorageType::object:
+      request.content_type = reader.required_text("contentType", content_type_rule);
+      request.content_bytes = reader.integer("contentLength", 0, std::int64_t{1} << 50, -1);
+      break;
+    case state::StorageType::reference:
+      request.content_type = reader.required_text("contentType", content_type_rule);
+      request.target = reader.required_text("url", {1, 4096, is_url, "an http or https URL"});
+      break;
+    case state::StorageType::link:
+      request.content_type = reader.text("contentType", content_type_rule, "application/binary");
+      request.target = reader.required_text("artifact", {1, queue::artifact_name_bytes_max, is_printable_ascii, "printable ASCII"});
+      break;
+    case state::StorageType::error:
+      request.content_type = "application/json";
+      request.reason = reader.required_text("reason", {1, 64, is_reason, "one of the documented reasons"});
+      request.message = reader.required_text("message", {0, 4096});
+      break;
+  }
+  value_or_throw(reader.finish());
+  return request;
+}
+
+/// A URL by which anyone may do one thing to one object for a while.
+std::string signed_object_url(const Services& services, const Call& call, std::string_view method,
+                              const std::string& object) {
+  Time expires = services.env.now() + auth::signed_url_life_max;
+  return fmt::format("{}/v1/objects/{}?{}", base_url(services, call.request), net::percent_encode(object),
+                     auth::signed_url_query(method, object, expires, services.object_key));
+}
+
+Async<net::Response> create_artifact(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  int run = call.run_id();
+  call.require(fmt::format("queue:create-artifact:{}/{}", id.to_string(), run));
+  std::string body = co_await json_body(call);
+  queue::ArtifactRequest request = read_request(body, {id, run, call.parameter("name")});
+  co_await services.cold.ensure_artifacts(id);
+  auto tx = services.commits.begin();
+  auto made = queue::create_artifact(tx, request);
+  std::uint64_t version = services.commits.stage(tx, made.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(made));
+  std::string answer;
+  JsonWriter out(answer);
+  out.begin_object().field("storageType", name_of(request.type));
+  if (request.type == state::StorageType::s3) {
+    out.field("putUrl", signed_object_url(services, call, "PUT", artifact_object(request.id)));
+    Time until = services.env.now() + auth::signed_url_life_max;
+    out.field("expires", until).field("contentType", request.content_type);
+  }
+  out.end_object();
+  co_return json_response(std::move(answer));
+}
+
+/// The run that a read is about: the one named, or the newest.
+Result<int> chosen_run(state::Transaction& tx, const Call& call, TaskId id, bool latest) {
+  if (!latest) {
+    int run = call.run_id();
+    TRY(queue::find_run(tx, id, run));
+    return run;
+  }
+  TRY(const state::Task* task, queue::find_task(tx, id));
+  if (task->runs.empty()) return Error(ErrorCode::not_found, fmt::format("task {} has no run", id.to_string()));
+  return static_cast<int>(task->runs.size()) - 1;
+}
+
+Result<state::Artifact> follow_links(state::Transaction& tx, const Call& call, TaskId id, int run) {
+  std::string name = call.parameter("name");
+  for (int links = 0; links <= links_max; ++links) {
+    TRY(call.identity.require("queue:get-artifact:" + name));
+    TRY(const state::Artifact* artifact, queue::find_artifact(tx, {id, run, name}));
+    if (artifact->type != state::StorageType::link) return *artifact;
+    name = artifact->target;
+  }
+  return Error(ErrorCode::invalid_input, fmt::format("artifact \"{}\" leads through more than {} links",
+                                                     shorten(call.parameter("name"), 200), links_max));
+}
+
+net::Response error_artifact(const state::Artifact& artifact) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("reason", artifact.reason).field("message", artifact.message).end_object();
+  return json_response(std::move(body), 424);
+}
+
+Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
+  TaskId id = call.task_id();
+  call.require("queue:get-artifact:" + call.parameter("name"));
+  co_await services.cold.ensure_artifacts(id);
+  auto tx = services.commits.begin();
+  auto run = chosen_run(tx, call, id, latest);
+  Result<state::Artifact> found = Error(ErrorCode::internal, "");
+  if (run) {
+    found = follow_links(tx, call, id, run.value());
+  } else {
+    found = run.error();
+  }
+  co_await services.commits.settled(services.commits.stage(tx));
+  state::Artifact artifact = value_or_throw(std::move(found));
+  if (artifact.type == state::StorageType::error) co_return error_artifact(artifact);
+  bool reference = artifact.type == state::StorageType::reference;
+  std::string url = reference ? artifact.target : signed_object_url(services, call, "GET", artifact_object(artifact.id));
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("storageType", name_of(artifact.type)).field("url", url).end_object();
+  net::Response response = json_response(std::move(body), 303);
+  response.headers.add("location", url);
+  response.headers.add("x-taskcluster-artifact-storage-type", std::string(name_of(artifact.type)));
+  co_return response;
+}
+
+Async<net::Response> get_run_artifact(Services& services, Call& call) { return get_artifact(services, call, false); }
+Async<net::Response> get_latest_artifact(Services& services, Call& call) { return get_artifact(services, call, true); }
+
+std::size_t page_limit(const Call& call) {
+  std::string_view text = call.query_value("limit");
+  if (text.empty()) return page_max;
+  std::size_t limit = 0;
+  for (char c : text) limit = c >= '0' && c <= '9' && limit <= page_max ? limit * 10 + static_cast<std::size_t>(c - '0') : page_max + 1;
+  if (limit < 1 || limit > page_max) throw Error(ErrorCode::invalid_input, "limit: must be 1 to 1000");
+  return limit;
+}
+
+/// A page in order of name; the continuation token is the last name of the page before.
+std::string artifact_page(const state::State& state, TaskId id, int run, const std::string& after, std::size_t limit,
+                          Time now) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().key("artifacts").begin_array();
+  const auto& names = state.artifacts_of(id);
+  auto next = names.upper_bound({run, after});
+  std::string last;
+  for (std::size_t count = 0; next != names.end() && next->first == run && count < limit; ++next, ++count) {
+    const state::Artifact& artifact = state.table<state::Artifact>().find({id, run, next->second})->record;
+    last = next->second;
+    if (artifact.present && artifact.expires > now) append_artifact(out, artifact);
+  }
+  out.end_array();
+  if (next != names.end() && next->first == run) out.field("continuationToken", net::percent_encode(last));
+  out.end_object();
+  return body;
+}
+
+Async<net::Response> list_artifacts(Services& services, Call& call, bool latest) {
+  TaskId id = call.task_id();
+  std::string scope = "queue:list-artifacts:" + id.to_string();
+  call.require(latest ? scope : fmt::format("{}:{}", scope, call.run_id()));
+  std::size_t limit = page_limit(call);
+  auto after = net::percent_decode(call.query_value("continuationToken"));
+  if (!after) throw Error(ErrorCode::invalid_input, "continuationToken: is not one that was given out");
+  co_await services.cold.ensure_artifacts(id);
+  auto tx = services.commits.begin();
+  auto run = chosen_run(tx, call, id, latest);
+  std::string body;
+  if (run) body = artifact_page(services.commits.state(), id, run.value(), *after, limit, tx.now());
+  tx.abandon();
+  co_await services.commits.settled(services.commits.state().last_commit());
+  value_or_throw(std::move(run));
+  co_return json_response(std::move(body));
+}
+
+Async<net::Response> list_run_artifacts(Services& services, Call& call) { return list_artifacts(services, call, false); }
+Async<net::Response> list_latest_artifacts(Services& services, Call& call) { return list_artifacts(services, call, true); }
+
+}  // namespace
+
+void add_artifact_routes(Router& router, Services& services) {
+  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
+    return [&services, handler](Call& call) { return handler(services, call); };
+  };
+  const std::string task = "/api/queue/v1/task/:taskId";
+  const std::string run = task + "/runs/:runId";
+  using enum net::Method;
+  auto tc = Dialect::taskcluster;
+  std::vector<std::string> paged = {"limit", "continuationToken"};
+  router.add({get, run + "/artifacts", "listArtifacts", tc, bind(list_run_artifacts), true, paged});
+  router.add({get, task + "/artifacts", "listLatestArtifacts", tc, bind(list_latest_artifacts), true, paged});
+  router.add({post, run + "/artifacts/*name", "createArtifact", tc, bind(create_artifact), true, {}});
+  router.add({get, run + "/artifacts/*name", "getArtifact", tc, bind(get_run_artifact), true, {}});
+  router.add({get, task + "/artifacts/*name", "getLatestArtifact", tc, bind(get_latest_artifact), true, {}});
+}
+
+}  // namespace gantry::server

@@ -1,0 +1,284 @@
+// Claims and their ends: claimWork, reclaim, reports, and what native agents add.
+#include "core/queue/claim.h"
+
+#include <fmt/format.h>
+
+#include "base/planted.h"
+#include "base/text.h"
+#include "core/queue/artifact.h"
+#include "core/queue/limits.h"
+#include "core/queue/resolve.h"
+#include "core/queue/run.h"
+#include "server/api/answers.h"
+#include "server/api/finish_log.h"
+#include "server/api/handlers.h"
+#include "wire/node_messages.h"
+
+namespace gantry::server {
+namespace {
+
+constexpr ObjectReader::TextRule identifier_rule{1, 38, wire::is_identifier, "1 to 38 of [a-zA-Z0-9-_]"};
+
+/// The scopes that a definition grants its task. In the canonical spelling the first unescaped `,"scopes":` is the key.
+std::vector<std::string> granted_scopes(const std::string& definition) {
+  static constexpr std::string_view none = ",\"scopes\":[]";
+  std::size_t at = definition.find(",\"scopes\":");
+  if (at == std::string::npos || std::string_view(definition).substr(at, none.size()) == none) return {};
+  std::vector<std::string> scopes;
+  json::value document = value_or_throw(parse_json(definition));
+  for (const auto& scope : document.at("scopes").as_array()) scopes.emplace_back(scope.as_string());
+  return scopes;
+}
+
+/// What a run's holder may do, until `until` (taskcluster.md 2.3).
+auth::TemporaryCredentials run_credentials(Services& services, const queue::Claim& claim, const std::string& group,
+                                           const std::string& worker, const std::string& definition) {
+  std::string task = claim.task.to_string();
+  std::string run = fmt::format("{}/{}", task, claim.run);
+  std::vector<std::string> scopes = {"queue:reclaim-task:" + run, "queue:resolve-task:" + run,
+                                     "queue:create-artifact:" + run};
+  for (auto& scope : granted_scopes(definition)) scopes.push_back(std::move(scope));
+  Time now = services.env.now();
+  std::string name = fmt::format("task-client/{}/{}/on/{}/{}/until/{}", task, claim.run, group, worker,
+                                 to_ms(claim.taken_until) / 1000);
+  return services.authenticator.issue_temporary(name, scopes, now - auth::certificate_clock_tolerance,
+                                                claim.taken_until + auth::certificate_clock_tolerance,
+                                                auth::random_certificate_seed(services.env));
+}
+
+void append_credentials(JsonWriter& out, const auth::TemporaryCredentials& credentials) {
+  out.key("credentials").begin_object().field("clientId", credentials.client_id);
+  out.field("accessToken", credentials.access_token).field("certificate", credentials.certificate).end_object();
+}
+
+struct Worker {
+  std::string group;
+  std::string id;
+  int tasks = 1;
+};
+
+Worker read_worker(const std::string& body) {
+  json::value document = value_or_throw(parse_json(body));
+  ObjectReader reader(document, "");
+  Worker worker;
+  worker.group = reader.required_text("workerGroup", identifier_rule);
+  worker.id = reader.required_text("workerId", identifier_rule);
+  worker.tasks = static_cast<int>(reader.integer("tasks", 1, queue::claim_tasks_max, 1));
+  value_or_throw(reader.finish());
+  return worker;
+}
+
+/// A claimed run with the status at the moment of the claim.
+struct Claimed {
+  queue::Claim claim;
+  std::string status;
+};
+
+std::string claim_element(Services& services, const Claimed& claimed, const Worker& worker,
+                          const std::string& definition) {
+  std::string body;
+  body.reserve(definition.size() + 2560);
+  JsonWriter out(body);
+  out.begin_object().key("status").raw(claimed.status).field("runId", claimed.claim.run);
+  out.field("workerGroup", worker.group).field("workerId", worker.id).field("takenUntil", claimed.claim.taken_until);
+  out.key("task").raw(definition);
+  append_credentials(out, run_credentials(services, claimed.claim, worker.group, worker.id, definition));
+  out.end_object();
+  return body;
+}
+
+std::string status_of(state::Transaction& tx, TaskId id) {
+  std::string status;
+  JsonWriter out(status);
+  append_status(out, *tx.find<state::Task>(id));
+  return status;
+}
+
+void give_back(Services& services, const std::vector<Claimed>& claims, const Worker& worker) {
+  if (claims.empty() || !services.leading) return;
+  auto tx = services.commits.begin();
+  for (const Claimed& claimed : claims) queue::unclaim(tx, claimed.claim, worker.group, worker.id);
+  services.commits.stage(tx);
+}
+
+/// Waits in the queue's line until something can be claimed, the time is over, or the client is gone.
+Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Worker worker, std::string task_queue) {
+  Duration until = services.env.uptime() + services.long_poll;
+  for (;;) {
+    NodeId node = services.commits.state().node_of_worker(worker.group, worker.id);
+    auto tx = services.commits.begin();
+    auto claims = queue::claim(tx, {task_queue, worker.group, worker.id, worker.tasks, node});
+    std::vector<Claimed> claimed;
+    for (const auto& claim : claims) claimed.push_back({claim, status_of(tx, claim.task)});
+    std::uint64_t version = services.commits.stage(tx);
+    if (!claimed.empty()) {
+      co_await services.commits.settled(version);
+      co_return claimed;
+    }
+    Duration left = until - services.env.uptime();
+    if (left <= Duration(0) || services.stopping) co_return claimed;
+    Wake wake = co_await services.claim_lines[task_queue].wait(services.env, left, call.request.peer_watch);
+    if (wake == Wake::gone) co_return claimed;
+  }
+}
+
+Async<net::Response> claim_work(Services& services, Call& call) {
+  const std::string& task_queue = call.parameter("taskQueueId");
+  if (!wire::is_task_queue_id(task_queue)) {
+    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a task queue id", shorten(task_queue, 80)),
+                "it is <provisionerId>/<workerType>");
+  }
+  call.require("queue:claim-work:" + task_queue);
+  std::string body = co_await json_body(call);
+  Worker worker = read_worker(body);
+  call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
+  std::vector<Claimed> claims = co_await wait_for_claims(services, call, worker, task_queue);
+  std::string answer = "{\"tasks\":[";
+  std::exception_ptr failure;
+  try {
+    for (const Claimed& claimed : claims) {
+      state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
+      if (answer.back() == '}') answer += ',';
+      answer += claim_element(services, claimed, worker, *definition);
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  if (failure) {
+    give_back(services, claims, worker);
+    std::rethrow_exception(failure);
+  }
+  answer += "]}";
+  net::Response response = json_response(std::move(answer));
+  response.undelivered = [&services, claims = std::move(claims), worker] { give_back(services, claims, worker); };
+  // Whoever was woken and took nothing, or left something, passes the wake-up on.
+  if (!services.commits.state().pending(task_queue).empty()) services.claim_lines[task_queue].wake_one();
+  co_return response;
+}
+
+Async<net::Response> reclaim_task(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  int run = call.run_id();
+  call.require(fmt::format("queue:reclaim-task:{}/{}", id.to_string(), run));
+  co_await call.body(body_bytes_max);
+  co_await services.cold.ensure_task(id);
+  auto tx = services.commits.begin();
+  auto taken_until = queue::reclaim(tx, id, run);
+  state::Task task;
+  if (taken_until) task = *tx.find<state::Task>(id);
+  std::uint64_t version = services.commits.stage(tx, taken_until.has_value());
+  co_await services.commits.settled(version);
+  queue::Claim claim{id, run, task.sequence, value_or_throw(std::move(taken_until))};
+  const state::Run& holder = task.runs[static_cast<std::size_t>(run)];
+  state::Value definition = co_await services.cold.definition(task.sequence);
+  std::string answer;
+  JsonWriter out(answer);
+  out.begin_object().key("status");
+  append_status(out, task);
+  out.field("runId", run).field("workerGroup", holder.worker_group).field("workerId", holder.worker_id);
+  out.field("takenUntil", claim.taken_until);
+  append_credentials(out, run_credentials(services, claim, holder.worker_group, holder.worker_id, *definition));
+  out.end_object();
+  co_return json_response(std::move(answer));
+}
+
+/// An agent that was restarted takes up a run that it still holds: the same answer as its claim, with new credentials.
+Async<net::Response> resume_run(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  int run = call.run_id();
+  std::string body = co_await json_body(call);
+  Worker worker = read_worker(body);
+  call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
+  co_await services.cold.ensure_task(id);
+  auto tx = services.commits.begin();
+  Result<Time> taken_until = Error(ErrorCode::conflict, "this run is another worker's");
+  auto task = queue::find_run(tx, id, run);
+  if (!task) {
+    taken_until = task.error();
+  } else {
+    const state::Run& holder = task.value()->runs[static_cast<std::size_t>(run)];
+    bool own = holder.worker_group == worker.group && holder.worker_id == worker.id;
+    if (own) taken_until = queue::reclaim(tx, id, run);
+  }
+  Claimed claimed;
+  if (taken_until) claimed = {{id, run, tx.find<state::Task>(id)->sequence, taken_until.value()}, status_of(tx, id)};
+  std::uint64_t version = services.commits.stage(tx, taken_until.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(taken_until));
+  state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
+  co_return json_response(claim_element(services, claimed, worker, *definition));
+}
+
+Async<net::Response> resolve(Services& services, Call& call, queue::Report report) {
+  TaskId id = call.task_id();
+  int run = call.run_id();
+  co_await services.cold.ensure_task(id);
+  auto tx = services.commits.begin();
+  auto task = queue::report(tx, id, run, report);
+  std::string answer = task ? status_body(*task.value()) : std::string();
+  std::uint64_t version = services.commits.stage(tx, task.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(task));
+  co_return json_response(std::move(answer));
+}
+
+void require_resolve(const Call& call) {
+  call.require(fmt::format("queue:resolve-task:{}/{}", call.task_id().to_string(), call.run_id()));
+}
+
+Async<net::Response> report_completed(Services& services, Call& call) {
+  require_resolve(call);
+  std::string body = co_await json_body(call);
+  json::value document = value_or_throw(parse_json(body));
+  ObjectReader reader(document, "");
+  bool success = reader.boolean("success", true);  // the first generation's clients send {success}
+  value_or_throw(reader.finish());
+  co_return co_await resolve(services, call,
+                             {success ? state::ReasonResolved::completed : state::ReasonResolved::failed, {}});
+}
+
+Async<net::Response> report_failed(Services& services, Call& call) {
+  require_resolve(call);
+  co_await call.body(body_bytes_max);
+  co_return co_await resolve(services, call, {state::ReasonResolved::failed, {}});
+}
+
+Async<net::Response> report_exception(Services& services, Call& call) {
+  require_resolve(call);
+  std::string body = co_await json_body(call);
+  wire::RunReport report = value_or_throw(wire::parse_run_report(body));
+  bool exception = report.reason != state::ReasonResolved::completed && report.reason != state::ReasonResolved::failed;
+  if (!exception) throw Error(ErrorCode::invalid_input, "reason: must be an exception such as worker-shutdown");
+  co_return co_await resolve(services, call, {report.reason, {}});
+}
+
+/// A native agent's report: how the container ended, once the whole log is here.
+Async<net::Response> report_run(Services& services, Call& call) {
+  require_resolve(call);
+  std::string body = co_await json_body(call);
+  wire::RunReport report = value_or_throw(wire::parse_run_report(body));
+  wire::RunRef run{call.task_id(), call.run_id()};
+  if (report.log_bytes >= 0) co_await finish_log(services, run, report.log_bytes);
+  co_return co_await resolve(services, call, {report.reason, std::move(report.end)});
+}
+
+}  // namespace
+
+void add_claim_routes(Router& router, Services& services) {
+  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
+    return [&services, handler](Call& call) { return handler(services, call); };
+  };
+  const std::string run = "/api/queue/v1/task/:taskId/runs/:runId";
+  const std::string native = "/v1/tasks/:taskId/runs/:runId";
+  using enum net::Method;
+  auto taskcluster = Dialect::taskcluster;
+  router.add({post, "/api/queue/v1/claim-work/*taskQueueId", "claimWork", taskcluster, bind(claim_work), true, {}});
+  router.add({post, run + "/reclaim", "reclaimTask", taskcluster, bind(reclaim_task), true, {}});
+  router.add({post, run + "/completed", "reportCompleted", taskcluster, bind(report_completed), true, {}});
+  router.add({post, run + "/failed", "reportFailed", taskcluster, bind(report_failed), true, {}});
+  router.add({post, run + "/exception", "reportException", taskcluster, bind(report_exception), true, {}});
+  router.add({post, native + "/report", "reportRun", Dialect::native, bind(report_run), true, {}});
+  router.add({post, native + "/resume", "resumeRun", Dialect::native, bind(resume_run), true, {}});
+}
+
+}  // namespace gantry::server

@@ -1,0 +1,70 @@
+#include "server/api/finish_log.h"
+
+#include <fmt/format.h>
+
+#include "core/queue/artifact.h"
+
+namespace gantry::server {
+namespace {
+
+/// The reference that stands for the live log of this run; empty if there is none (any more).
+std::string live_name_of(const state::State& state, wire::RunRef run) {
+  for (const auto& [run_id, name] : state.artifacts_of(run.task)) {
+    if (run_id != run.run) continue;
+    const auto* row = state.table<state::Artifact>().find({run.task, run_id, name});
+    bool live = row->record.type == state::StorageType::reference && row->record.target.ends_with(live_log_path(run));
+    if (live) return name;
+  }
+  return {};
+}
+
+/// Both artifacts in one commit; the run may have been resolved long ago, and then there is nobody to tell.
+std::uint64_t record_log(Services& services, wire::RunRef run, const std::string& live, std::int64_t bytes) {
+  auto tx = services.commits.begin();
+  const state::Task* task = tx.find<state::Task>(run.task);
+  queue::ArtifactRequest backing;
+  backing.id = {run.task, run.run, backing_name(live)};
+  backing.content_type = "text/plain; charset=utf-8";
+  backing.content_bytes = bytes;
+  backing.expires = task->expires;
+  queue::ArtifactRequest link = backing;
+  link.id.name = live;
+  link.type = state::StorageType::link;
+  link.content_bytes = -1;
+  link.target = backing.id.name;
+  auto stored = queue::create_artifact(tx, backing);
+  auto linked = queue::create_artifact(tx, link);
+  return services.commits.stage(tx, stored.has_value() && linked.has_value());
+}
+
+}  // namespace
+
+std::string backing_name(const std::string& live_name) {
+  auto slash = live_name.rfind('/');
+  auto dot = live_name.rfind('.');
+  if (dot == std::string::npos || (slash != std::string::npos && dot < slash)) return live_name + "_backing";
+  return live_name.substr(0, dot) + "_backing" + live_name.substr(dot);
+}
+
+std::string artifact_object(const state::ArtifactId& id) {
+  return fmt::format("t/{}/{}/{}", id.task.to_string(), id.run, id.name);
+}
+
+std::string live_log_path(wire::RunRef run) {
+  return fmt::format("/v1/tasks/{}/runs/{}/log", run.task.to_string(), run.run);
+}
+
+Async<> finish_log(Services& services, wire::RunRef run, std::int64_t bytes) {
+  if (!services.logs || !services.objects) co_return;
+  co_await services.cold.ensure_artifacts(run.task);
+  std::int64_t size = co_await services.logs->size(run);
+  if (bytes > std::max<std::int64_t>(size, 0) && size >= 0) {
+    throw Error(ErrorCode::conflict, fmt::format("the log has {} bytes, not {}", size, bytes), "send the rest first");
+  }
+  std::string live = live_name_of(services.commits.state(), run);
+  if (live.empty() || size < 0) co_return;
+  co_await services.logs->finish(run, *services.objects, artifact_object({run.task, run.run, backing_name(live)}));
+  co_await services.commits.settled(record_log(services, run, live, size));
+}
+
+}  // namespace gantry::server

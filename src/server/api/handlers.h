@@ -1,0 +1,24 @@
+// The resources of the API, one file each; each function adds its routes to the one table.
+#pragma once
+
+#include "server/api/router.h"
+#include "server/services.h"
+
+namespace gantry::server {
+
+void add_task_routes(Router& router, Services& services);
+void add_claim_routes(Router& router, Services& services);
+void add_artifact_routes(Router& router, Services& services);
+void add_object_routes(Router& router, Services& services);
+void add_log_routes(Router& router, Services& services);
+void add_node_routes(Router& router, Services& services);
+void add_health_routes(Router& router, Services& services);
+
+inline constexpr std::size_t body_bytes_max = 10'000'000;
+
+/// A POST's small JSON body: "{}" if there is none. Throws invalid_input for another content type.
+Async<std::string> json_body(Call& call, std::size_t bytes_max = body_bytes_max);
+/// "https://host" as this client reached us, or the configured URL; no slash at the end.
+std::string base_url(const Services& services, const net::Request& request);
+
+}  // namespace gantry::server

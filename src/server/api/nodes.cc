@@ -1,0 +1,115 @@
+// The agent channel (design 3.10): heartbeat, cancels, and the node's place in the ledger.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "core/grid/node.h"
+#include "core/queue/resolve.h"
+#include "server/api/answers.h"
+#include "server/api/handlers.h"
+#include "wire/node_messages.h"
+
+namespace gantry::server {
+namespace {
+
+/// Answered at least this often, so that a node that vanished without closing its connection is missed in time.
+constexpr Duration node_poll_max = seconds(10);
+
+state::Node described(NodeId id, const wire::NodePoll& poll) {
+  state::Node node;
+  node.id = id;
+  node.name = poll.name;
+  node.task_queue = poll.task_queue;
+  node.worker_group = poll.worker_group;
+  node.worker_id = poll.worker_id;
+  node.slots = poll.slots;
+  node.memory_bytes = poll.memory_bytes;
+  node.cpus = poll.cpus;
+  node.version = poll.version;
+  return node;
+}
+
+/// What the agent holds and the ledger does not give it.
+std::vector<wire::RunRef> not_its_own(const state::State& state, NodeId node, const std::vector<wire::RunRef>& holds) {
+  std::vector<wire::RunRef> cancel;
+  const auto& allocated = state.allocations_on(node);
+  for (const wire::RunRef& run : holds) {
+    if (!allocated.contains({run.task, run.run})) cancel.push_back(run);
+  }
+  return cancel;
+}
+
+/// Gives out again what the ledger has for a node that has just started and does not hold it.
+Async<> release_unheld(Services& services, NodeId node, std::vector<wire::RunRef> holds) {
+  std::set<state::AllocationId> held;
+  for (const wire::RunRef& run : holds) held.insert({run.task, run.run});
+  bool more = true;
+  while (more) {
+    auto tx = services.commits.begin();
+    more = queue::expire_unheld(tx, node, held);
+    co_await services.commits.settled(services.commits.stage(tx));
+  }
+}
+
+Async<net::Response> poll_node(Services& services, Call& call) {
+  auto id = NodeId::parse(call.parameter("nodeId"));
+  if (!id) throw Error(ErrorCode::invalid_input, "the node's id is not a slugid");
+  std::string body = co_await json_body(call);
+  wire::NodePoll poll = value_or_throw(wire::parse_node_poll(body));
+  call.require(fmt::format("queue:worker-id:{}/{}", poll.worker_group, poll.worker_id));
+  call.require("queue:claim-work:" + poll.task_queue);
+  auto tx = services.commits.begin();
+  auto registered = grid::register_node(tx, described(*id, poll));
+  std::uint64_t version = services.commits.stage(tx, registered.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(registered));
+  if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
+  NodeLink& link = services.nodes[*id];
+  link.last_poll = services.env.uptime();
+  Duration until = services.env.uptime() + std::min(node_poll_max, services.long_poll);
+  wire::NodeNews news;
+  for (;;) {
+    news.generation = services.commits.state().last_commit();
+    news.cancel = not_its_own(services.commits.state(), *id, poll.holds);
+    Duration left = until - services.env.uptime();
+    if (!news.cancel.empty() || left <= Duration(0) || services.stopping || poll.restarted) break;
+    Wake wake = co_await link.news.wait(services.env, left, call.request.peer_watch);
+    if (wake == Wake::gone) break;
+  }
+  co_await services.commits.settled(news.generation);
+  co_return json_response(wire::to_json(news));
+}
+
+Async<net::Response> list_nodes(Services& services, Call& call) {
+  call.require("gantry:list-nodes");
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().key("nodes").begin_array();
+  const state::State& state = services.commits.state();
+  state.table<state::Node>().for_each([&](const state::Node& node) {
+    auto link = services.nodes.find(node.id);
+    bool seen = link != services.nodes.end();
+    out.begin_object().field("id", node.id.to_string()).field("name", node.name);
+    out.field("taskQueueId", node.task_queue).field("slots", node.slots).field("memoryBytes", node.memory_bytes);
+    out.field("cpus", node.cpus).field("version", node.version);
+    out.field("running", static_cast<std::int64_t>(state.allocations_on(node.id).size()));
+    if (seen) out.field("lastPollMsAgo", (services.env.uptime() - link->second.last_poll).count());
+    out.end_object();
+  });
+  out.end_array().end_object();
+  co_return json_response(std::move(body));
+}
+
+}  // namespace
+
+void add_node_routes(Router& router, Services& services) {
+  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
+    return [&services, handler](Call& call) { return handler(services, call); };
+  };
+  using enum net::Method;
+  router.add({post, "/v1/nodes/:nodeId/poll", "pollNode", Dialect::native, bind(poll_node), true, {}});
+  router.add({get, "/v1/nodes", "listNodes", Dialect::native, bind(list_nodes), true, {}});
+}
+
+}  // namespace gantry::server

@@ -1,0 +1,111 @@
+#include "server/cold.h"
+
+#include <charconv>
+
+#include "base/planted.h"
+#include "core/state/codec.h"
+
+namespace gantry::server {
+
+using state::TableId;
+
+void DefinitionCache::put(std::uint64_t sequence, state::Value definition, std::uint64_t version) {
+  std::size_t bytes = definition->size();
+  if (!entries_.emplace(sequence, Entry{std::move(definition), version}).second) return;
+  order_.push_back(sequence);
+  bytes_ += bytes;
+}
+
+state::Value DefinitionCache::find(std::uint64_t sequence) const {
+  auto found = entries_.find(sequence);
+  return found == entries_.end() ? nullptr : found->second.definition;
+}
+
+void DefinitionCache::trim(std::uint64_t durable) {
+  while (bytes_ > definition_cache_bytes_max && !order_.empty()) {
+    auto entry = entries_.find(order_.front());
+    if (entry->second.version > durable) return;
+    bytes_ -= entry->second.definition->size();
+    entries_.erase(entry);
+    order_.pop_front();
+  }
+}
+
+void DefinitionCache::clear() {
+  entries_.clear();
+  order_.clear();
+  bytes_ = 0;
+}
+
+Async<> ColdRecords::ensure_task(TaskId id) {
+  if (state_.table<state::Task>().find(id) || !known_.may_know(id)) co_return;
+  if (planted(PlantedBug::cold_task_forgotten)) co_return;
+  co_await load(id);
+}
+
+Async<> ColdRecords::ensure_artifacts(TaskId id) {
+  co_await ensure_task(id);
+  if (state_.table<state::Task>().find(id) && !state_.artifacts_loaded(id)) co_await load(id);
+}
+
+Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
+  if (state::Value cached = definitions_.find(sequence)) co_return cached;
+  auto read = [store = store_, sequence] { return store->read(TableId::definition, {sequence, {}}); };
+  state::Value value = co_await env_.blocking(read);
+  if (!value) {
+    throw Error(ErrorCode::corrupt, "a task's definition is missing from the store", "restore it from a backup");
+  }
+  co_return value;
+}
+
+Async<> ColdRecords::load(TaskId id) {
+  if (auto other = loading_.find(id); other != loading_.end()) {
+    auto done = other->second;
+    co_await done->wait();
+    co_return;
+  }
+  auto done = std::make_shared<Event>();
+  loading_.emplace(id, done);
+  std::exception_ptr failure;
+  try {
+    const auto* row = state_.table<state::Task>().find(id);
+    bool with_task = row == nullptr;
+    std::uint64_t sequence = row ? row->record.sequence : 0;
+    auto read_it = [store = store_, id, with_task, sequence] { return read(*store, id, with_task, sequence); };
+    Loaded loaded = co_await env_.blocking(read_it);
+    if (loaded.task) state_.load(std::move(*loaded.task));
+    if (state_.table<state::Task>().find(id)) {
+      for (state::Artifact& artifact : loaded.artifacts) state_.load(std::move(artifact));
+      state_.mark_artifacts_loaded(id);
+    }
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  loading_.erase(id);
+  done->notify_all();
+  if (failure) std::rethrow_exception(failure);
+}
+
+ColdRecords::Loaded ColdRecords::read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence) {
+  Loaded loaded;
+  if (with_task) {
+    state::Value number = store.read(TableId::task_id, {0, id.to_string()});
+    if (!number) return loaded;
+    std::from_chars(number->data(), number->data() + number->size(), sequence);
+    state::Value record = store.read(TableId::resolved_task, {sequence, {}});
+    if (!record) return loaded;
+    loaded.task = value_or_throw(state::decode_task(sequence, *record));
+  }
+  state::Key after{sequence, {}};
+  for (;;) {
+    auto entries = store.scan(TableId::artifact, &after, 256);
+    for (auto& entry : entries) {
+      if (entry.key.sequence != sequence) return loaded;
+      loaded.artifacts.push_back(value_or_throw(state::decode_artifact(sequence, entry.value)));
+    }
+    if (entries.size() < 256) return loaded;
+    after = entries.back().key;
+  }
+}
+
+}  // namespace gantry::server

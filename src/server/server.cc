@@ -1,0 +1,285 @@
+#include "server/server.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "base/planted.h"
+#include "core/queue/limits.h"
+#include "core/queue/resolve.h"
+#include "server/api/answers.h"
+#include "server/api/handlers.h"
+#include "server/load.h"
+
+namespace gantry::server {
+namespace {
+
+constexpr Duration tick = seconds(1);
+constexpr Duration tick_gap_max = seconds(5);       // longer: nobody listened, leases start anew
+constexpr Duration reopen_delay = seconds(1);
+constexpr Duration stop_wait = seconds(10);
+
+/// What everyone may, with or without credentials (until roles say more).
+access::ScopeSet everyone() { return {"assume:anonymous", "queue:get-artifact:public/*"}; }
+
+}  // namespace
+
+Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::ObjectStore* objects)
+    : env_(env),
+      settings_(std::move(settings)),
+      open_store_(std::move(open_store)),
+      state_(std::make_unique<state::State>()),
+      commits_(std::make_unique<CommitLoop>(env, *state_)),
+      cold_(env, *state_),
+      authenticator_(settings_.root, everyone()),
+      logs_(settings_.log_directory.empty() ? nullptr : std::make_unique<LiveLogs>(env, settings_.log_directory)),
+      services_{env, *commits_, cold_, authenticator_, objects, logs_.get(),
+                HmacSha256Key("object-urls:" + settings_.root.access_token), settings_.public_url},
+      scope_(env.executor(), "server") {
+  services_.long_poll = settings_.long_poll;
+  add_task_routes(router_, services_);
+  add_claim_routes(router_, services_);
+  add_artifact_routes(router_, services_);
+  add_object_routes(router_, services_);
+  add_log_routes(router_, services_);
+  add_node_routes(router_, services_);
+  add_health_routes(router_, services_);
+  auto metrics = [this](Call& call) { return serve_metrics(call); };
+  router_.add({net::Method::get, "/metrics", "metrics", Dialect::native, metrics, false, {}});
+  watch_changes();
+}
+
+Server::~Server() = default;
+
+void Server::watch_changes() {
+  commits_->on_change([this](const state::Change& change) { on_change(change); });
+  commits_->on_group([this] {
+    cold_.definitions().trim(commits_->durable());
+    state_->forget_resolved(resolved_in_memory_max, commits_->durable());
+  });
+  commits_->on_lost([this](std::string reason) {
+    services_.leading = false;
+    scope_.spawn("step down", step_down(std::move(reason)));
+  });
+}
+
+void Server::on_change(const state::Change& change) {
+  using Kind = state::Change::Kind;
+  if (change.kind == Kind::task_pending && !planted(PlantedBug::lost_wakeup)) {
+    auto line = services_.claim_lines.find(change.task_queue);
+    if (line != services_.claim_lines.end()) line->second.wake_one();
+  }
+  if (change.kind == Kind::allocation_lost) {
+    auto node = services_.nodes.find(change.node);
+    if (node != services_.nodes.end()) node->second.news.wake_all();
+  }
+  if (change.kind == Kind::task_resolved && logs_) logs_->close({change.task, change.run});
+  auto watchers = services_.task_lines.find(change.task);
+  if (watchers != services_.task_lines.end()) watchers->second.wake_all();
+  if (change.kind == Kind::task_resolved) {
+    // Room on a node may be what the first in line waits for.
+    for (const auto& [queue, line] : state_->pending_lines()) {
+      auto waiting = services_.claim_lines.find(queue);
+      if (waiting != services_.claim_lines.end() && state_->is_native_queue(queue)) waiting->second.wake_all();
+    }
+  }
+}
+
+void Server::open_and_load() {
+  store_ = open_store_();
+  load_state(*store_, *state_, cold_.known());
+  cold_.attach(store_);
+  commits_->attach(*store_);
+  listening_since_ = std::max(env_.now(), state_->last_time());
+  last_tick_ = env_.uptime();
+  state_->table<state::Node>().for_each(
+      [&](const state::Node& node) { services_.nodes[node.id].last_poll = env_.uptime(); });
+  services_.leading = true;
+}
+
+void Server::start() {
+  services_.started = env_.uptime();
+  std::uint64_t random = env_.random();
+  request_prefix_ = fmt::format("{:08x}", static_cast<std::uint32_t>(random));
+  open_and_load();
+  scope_.spawn("timers", run_timers());
+}
+
+Async<> Server::step_down(std::string reason) {
+  log_error("the outcome of a write is unknown, reading the state again: {}", reason);
+  while (requests_ > 0) co_await requests_done_.wait_for(env_, seconds(1));
+  for (;;) {
+    bool open = false;
+    try {
+      cold_.attach(nullptr);
+      store_.reset();
+      *state_ = state::State();
+      cold_.known().clear();
+      cold_.definitions().clear();
+      open_and_load();
+      open = true;
+    } catch (const Error& error) {
+      log_error("cannot open the store again: {}", error.message());
+    }
+    if (open) break;
+    co_await env_.sleep(reopen_delay);
+  }
+  log_warning("the state has been read again");
+}
+
+Duration Server::until_next_tick() const {
+  Duration wait = tick;
+  if (!state_->deadlines().empty()) wait = std::min(wait, state_->deadlines().begin()->first - env_.now());
+  return std::max(wait, Duration(1));
+}
+
+Async<> Server::run_timers() {
+  for (;;) {
+    co_await env_.sleep(until_next_tick());
+    if (!services_.leading) continue;
+    if (env_.uptime() - last_tick_ > tick_gap_max) {
+      log_warning("nobody listened for {}: leases start anew", format_duration(env_.uptime() - last_tick_));
+      listening_since_ = std::max(env_.now(), state_->last_time());
+      for (auto& [id, node] : services_.nodes) node.last_poll = env_.uptime();
+    }
+    last_tick_ = env_.uptime();
+    std::exception_ptr failure;
+    try {
+      co_await expire();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (is_cancelled(failure)) co_return;
+    if (failure) co_await env_.sleep(tick);  // a full disk: the requests report it
+  }
+}
+
+Async<> Server::expire() {
+  std::vector<NodeId> lost;
+  for (const auto& [id, node] : services_.nodes) {
+    bool silent = env_.uptime() - node.last_poll > queue::node_term;
+    if (silent && !state_->allocations_on(id).empty()) lost.push_back(id);
+  }
+  bool more = true;
+  while (more) {
+    auto tx = commits_->begin();
+    more = queue::expire_deadlines(tx) || queue::expire_claims(tx, listening_since_);
+    for (NodeId node : lost) more = more || queue::expire_node(tx, node);
+    std::uint64_t version = commits_->stage(tx);
+    co_await commits_->settled(version);
+  }
+}
+
+Async<net::Response> Server::serve_metrics(Call& call) {
+  if (!call.request.peer_is_loopback) throw Error(ErrorCode::not_authorized, "metrics are served on loopback only");
+  net::Response response;
+  response.headers.add("content-type", "text/plain; version=0.0.4");
+  response.body = metrics_.text(services_);
+  co_return response;
+}
+
+net::Response Server::preflight() const {
+  net::Response response;
+  response.status = 204;
+  response.headers.add("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE");
+  response.headers.add("access-control-allow-headers", "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control");
+  response.headers.add("access-control-max-age", "900");
+  return response;
+}
+
+Async<net::Response> Server::answer(Call& call) {
+  auto query = net::parse_query(call.request.query());
+  if (!query) throw Error(ErrorCode::invalid_input, "the query has a broken % escape");
+  call.query = std::move(*query);
+  for (const auto& [key, value] : call.query) {
+    bool known = std::ranges::find(call.route->query_keys, key) != call.route->query_keys.end();
+    if (!known && key != "bewit") {
+      throw Error(ErrorCode::invalid_input, fmt::format("unknown query parameter \"{}\"", key.substr(0, 60)));
+    }
+  }
+  const net::Headers& headers = call.request.headers;
+  if (call.route->authenticated) {
+    auth::RequestHead head{net::method_name(call.request.method), call.request.target,
+                           headers.get("host"), headers.get("x-forwarded-port"), headers.get("x-forwarded-proto"),
+                           headers.get("authorization")};
+    call.identity = value_or_throw(authenticator_.authenticate(head, env_.now()));
+  }
+  bool health = !call.route->authenticated;
+  if (!services_.leading && !health) {
+    throw Error(ErrorCode::unavailable, "the server is reading its state", "try again in a moment");
+  }
+  co_return co_await call.route->handler(call);
+}
+
+Async<net::Response> Server::handle(net::Request request) {
+  if (request.method == net::Method::options) co_return preflight();
+  std::int64_t begin_us = env_.uptime_us();
+  ++requests_;
+  Router::Match match = router_.match(request.method, request.path());
+  Call call;
+  call.request = std::move(request);
+  call.request_id = fmt::format("{}-{}", request_prefix_, ++request_count_);
+  call.route = match.route;
+  call.parameters = std::move(match.parameters);
+  net::Response response;
+  if (!match.route) {
+    response = json_response("{\"error\":\"Not found\"}", match.other_method ? 405 : 404);
+  } else {
+    std::exception_ptr failure;
+    try {
+      if (match.bad_escape) throw Error(ErrorCode::invalid_input, "the path has a broken % escape");
+      response = co_await answer(call);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (failure) {
+      Error error = error_of(failure);
+      if (http_status(error.code()) == 500) {
+        log_error("{} {} ({}): {}", match.route->name, call.request.path(), call.request_id, error.message());
+      }
+      response = error_response(error, match.route->dialect, match.route->name, call.request_id, env_.now());
+    }
+  }
+  response.headers.add("x-for-request-id", call.request_id);
+  response.headers.add("cache-control", "no-store");
+  response.headers.add("access-control-allow-origin", "*");
+  metrics_.count_request(match.route ? match.route->name : "none", response.status, env_.uptime_us() - begin_us);
+  --requests_;
+  if (requests_ == 0) requests_done_.notify_all();
+  co_return response;
+}
+
+Async<> Server::stop() {
+  services_.stopping = true;
+  for (auto& [queue, line] : services_.claim_lines) line.wake_all();
+  for (auto& [id, line] : services_.task_lines) line.wake_all();
+  for (auto& [id, node] : services_.nodes) node.news.wake_all();
+  Duration until = env_.uptime() + stop_wait;
+  while (requests_ > 0 && env_.uptime() < until) co_await requests_done_.wait_for(env_, milliseconds(100));
+  scope_.cancel();
+  co_await scope_.join();
+  // What is staged is written before the store goes away.
+  std::uint64_t last = state_->last_commit();
+  while (services_.leading && !commits_->is_settled(last) && env_.uptime() < until) {
+    co_await env_.sleep(milliseconds(10));
+  }
+}
+
+Async<std::string> json_body(Call& call, std::size_t bytes_max) {
+  std::string body = co_await call.body(bytes_max);
+  if (body.empty()) co_return "{}";
+  std::string_view type = call.request.headers.get("content-type");
+  if (!type.starts_with("application/json")) {
+    throw Error(ErrorCode::invalid_input, "the body's Content-Type must be application/json");
+  }
+  co_return body;
+}
+
+std::string base_url(const Services& services, const net::Request& request) {
+  if (!services.public_url.empty()) return services.public_url;
+  std::string_view scheme = request.headers.get("x-forwarded-proto") == "https" ? "https" : "http";
+  return fmt::format("{}://{}", scheme, request.headers.get("host"));
+}
+
+}  // namespace gantry::server

@@ -1,0 +1,77 @@
+// The control plane: answers requests from the state it loaded, moves time along, and reads the state again if the
+// outcome of a write is not known.
+//
+// io_context thread only. Life: construct, start(), handle() as often as needed, stop(); stop() returns when no request
+// is being answered any more.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+#include "net/http.h"
+#include "object/object_store.h"
+#include "server/api/router.h"
+#include "server/output/metrics.h"
+#include "server/services.h"
+
+namespace gantry::server {
+
+struct ServerSettings {
+  auth::RootClient root;
+  std::string public_url;      // empty: the Host that the client used
+  std::string log_directory;   // empty: no logs are kept (simulator)
+  Duration long_poll = seconds(20);
+};
+
+class Server : public net::Handler {
+ public:
+  using OpenStore = std::function<std::shared_ptr<store::Store>()>;
+
+  /// `open_store` is called at start() and again after a write with an unknown outcome; it throws Error if it cannot.
+  /// `objects` may be null (simulator).
+  Server(Env& env, ServerSettings settings, OpenStore open_store, object::ObjectStore* objects);
+  ~Server() override;
+
+  /// Reads the state. Throws Error (corrupt, unsupported, unavailable).
+  void start();
+  Async<net::Response> handle(net::Request request) override;
+  /// Long polls answer at once, requests under way are finished.
+  Async<> stop();
+
+  Services& services() { return services_; }
+  const state::State& state() const { return *state_; }
+
+ private:
+  Async<net::Response> answer(Call& call);
+  Async<net::Response> serve_metrics(Call& call);
+  net::Response preflight() const;
+  void open_and_load();
+  void watch_changes();
+  void on_change(const state::Change& change);
+  Async<> run_timers();
+  Async<> expire();
+  Async<> step_down(std::string reason);
+  Duration until_next_tick() const;
+
+  Env& env_;
+  ServerSettings settings_;
+  OpenStore open_store_;
+  std::unique_ptr<state::State> state_;
+  std::shared_ptr<store::Store> store_;
+  std::unique_ptr<CommitLoop> commits_;
+  ColdRecords cold_;
+  auth::Authenticator authenticator_;
+  std::unique_ptr<LiveLogs> logs_;
+  Services services_;
+  Router router_;
+  Metrics metrics_;
+  Scope scope_;
+  Event requests_done_;
+  std::size_t requests_ = 0;
+  std::uint64_t request_count_ = 0;
+  std::string request_prefix_;
+  Time listening_since_;
+  Duration last_tick_{};
+};
+
+}  // namespace gantry::server

@@ -1,0 +1,45 @@
+// What the server's request handlers work with. Owned by Server (server/server.h); everything belongs to the io_context
+// thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "base/crypto.h"
+#include "object/object_store.h"
+#include "server/auth/authenticator.h"
+#include "server/cold.h"
+#include "server/commit.h"
+#include "server/live_logs.h"
+#include "server/wait_line.h"
+
+namespace gantry::server {
+
+/// A native node as far as it lives in memory only.
+struct NodeLink {
+  Duration last_poll{};  // Env::uptime
+  WaitLine news;
+};
+
+struct Services {
+  Env& env;
+  CommitLoop& commits;
+  ColdRecords& cold;
+  auth::Authenticator& authenticator;
+  object::ObjectStore* objects;  // null in the simulator: no artifacts are stored there
+  LiveLogs* logs;                // null in the simulator
+  HmacSha256Key object_key;      // signs the URLs of objects
+  std::string public_url;        // empty: the Host that the client used
+  std::map<std::string, WaitLine> claim_lines{};  // by task queue
+  std::map<TaskId, WaitLine> task_lines{};        // who waits for a task's next change
+  std::map<NodeId, NodeLink> nodes{};
+  bool leading = false;   // false while the state is being read again
+  bool stopping = false;  // long polls answer at once
+  Duration started{};
+
+  /// How long requests wait for news.
+  Duration long_poll = seconds(20);
+};
+
+}  // namespace gantry::server

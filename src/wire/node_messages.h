@@ -1,0 +1,73 @@
+// What an agent and the server say to each other beyond the queue's API (design 3.10, 3.12): the poll, and the report that
+// says what happened to a container.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/json.h"
+#include "wire/queue_types.h"
+
+namespace gantry::wire {
+
+struct RunRef {
+  TaskId task;
+  int run = 0;
+  friend auto operator<=>(const RunRef&, const RunRef&) = default;
+};
+
+/// POST /v1/nodes/{id}/poll
+struct NodePoll {
+  std::string name;
+  std::string task_queue;
+  std::string worker_group;
+  std::string worker_id;
+  int slots = 1;
+  std::int64_t memory_bytes = 0;
+  double cpus = 0;
+  std::string version;
+  std::uint64_t seen_generation = 0;
+  /// The first poll of an agent that has just started: `holds` is all there is; what else the ledger has for this node is
+  /// lost and is given out again.
+  bool restarted = false;
+  std::vector<RunRef> holds;
+};
+
+struct NodeNews {
+  std::uint64_t generation = 0;  // never runs back; an agent ignores an older one
+  std::vector<RunRef> cancel;    // of what the agent holds: no longer its own, kill it
+};
+
+/// How a container ended.
+struct ContainerEnd {
+  bool known = false;
+  int exit_code = 0;
+  int signal = 0;
+  bool out_of_memory = false;
+  std::string message;
+  std::vector<std::pair<std::string, Time>> steps;
+};
+
+/// POST /v1/tasks/{id}/runs/{run}/report
+struct RunReport {
+  ReasonResolved reason = ReasonResolved::completed;
+  ContainerEnd end;
+  /// Bytes of the run's log; the report is refused (conflict) until the server has them all. -1: there is no log.
+  std::int64_t log_bytes = -1;
+};
+
+inline constexpr std::size_t holds_max = 10'000;
+inline constexpr std::size_t steps_max = 64;
+
+std::string to_json(const NodePoll& poll);
+std::string to_json(const NodeNews& news);
+std::string to_json(const RunReport& report);
+Result<NodePoll> parse_node_poll(std::string_view body);
+Result<NodeNews> parse_node_news(std::string_view body);
+Result<RunReport> parse_run_report(std::string_view body);
+
+/// "exit": {...} and nothing if it is not known; shared with the task's own page.
+void append_end(JsonWriter& out, const ContainerEnd& end);
+
+}  // namespace gantry::wire
