@@ -6,6 +6,7 @@ find_package(SQLite3 REQUIRED)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(GTest QUIET)  # tests only
 find_library(PROMETHEUS_CORE prometheus-cpp-core REQUIRED)
 
 set(GANTRY_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=")
@@ -30,4 +31,7 @@ if(GANTRY_SANITIZE)
   target_compile_options(gantry_dependencies INTERFACE
     -fsanitize=${GANTRY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(gantry_dependencies INTERFACE -fsanitize=${GANTRY_SANITIZE})
+  if(GANTRY_SANITIZE MATCHES "address")
+    target_compile_options(gantry_dependencies INTERFACE -fsanitize=fuzzer-no-link)  # coverage for the fuzzers
+  endif()
 endif()

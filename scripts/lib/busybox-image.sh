@@ -2,12 +2,14 @@
 # Makes a small image (about 2 MB: busybox with all its applets) for examples and tests, without any registry.
 # Needs a statically linked busybox (Debian: busybox-static), curl, tar and a container engine that speaks Docker's API.
 #
-#   busybox-image.sh [image]      default: gantry/example:1
+#   busybox-image.sh [image [input.tar]]      default: gantry/example:1
 #
+# What is in input.tar is in the image under /input.
 # Does nothing if the image is there already. The engine is the one in DOCKER_HOST, or the default socket.
 set -euo pipefail
 
 image=${1:-gantry/example:1}
+input=${2:-}
 host=${DOCKER_HOST:-unix:///var/run/docker.sock}
 
 fail() {
@@ -49,6 +51,10 @@ chmod 755 "$work/root/bin/busybox"
 done
 echo 'root:x:0:0:root:/root:/bin/sh' >"$work/root/etc/passwd"
 echo 'root:x:0:' >"$work/root/etc/group"
+if [ -n "$input" ]; then
+  mkdir "$work/root/input"
+  tar --extract --file "$input" --directory "$work/root/input" || fail "$input cannot be read"
+fi
 tar --create --file "$work/image.tar" --directory "$work/root" \
   --owner=0 --group=0 --numeric-owner --sort=name --mtime='2020-01-01 00:00Z' .
 

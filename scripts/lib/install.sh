@@ -21,7 +21,7 @@ install_set() {
     build)
       echo clang-19 lld-19=ld.lld ninja-build=ninja cmake ccache git ca-certificates
       echo libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libssl-dev libsqlite3-dev
-      echo libfmt-dev libspdlog-dev zlib1g-dev libcli11-dev
+      echo libfmt-dev libspdlog-dev zlib1g-dev libcli11-dev prometheus-cpp-dev
       ;;
     runtime) echo docker.io=dockerd iptables busybox-static curl=curl ca-certificates ;;
     test)

@@ -7,6 +7,7 @@
 #include <boost/json/parser.hpp>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/text.h"
@@ -27,11 +28,30 @@ Result<json::value> parse_json(std::string_view text, json::storage_ptr storage)
   return parser.release();
 }
 
+namespace {
+
+/// How much of the text surely needs no escape, looked at in words of eight bytes.
+std::size_t clean_prefix(std::string_view text) {
+  constexpr std::uint64_t ones = 0x0101010101010101u;
+  constexpr std::uint64_t highs = 0x8080808080808080u;
+  auto has_zero = [](std::uint64_t word) { return (word - ones) & ~word & highs; };
+  std::size_t i = 0;
+  for (; i + 8 <= text.size(); i += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + i, 8);
+    std::uint64_t control = (word - ones * 0x20) & ~word & highs;
+    if (control || has_zero(word ^ (ones * '"')) || has_zero(word ^ (ones * '\\'))) break;
+  }
+  return i;
+}
+
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
   out += '"';
   std::size_t clean_from = 0;
-  for (std::size_t i = 0; i < text.size(); ++i) {
+  for (std::size_t i = clean_prefix(text); i < text.size(); ++i) {
     auto c = static_cast<unsigned char>(text[i]);
     if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, clean_from, i - clean_from);

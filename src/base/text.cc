@@ -32,6 +32,30 @@ std::size_t distance(std::string_view a, std::string_view b) {
   return previous[b.size()];
 }
 
+/// Bytes of the UTF-8 character that `text` starts with; 0 if it starts with none.
+std::size_t utf8_bytes(std::string_view text) {
+  auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  auto continues = [&](std::size_t from, std::size_t to) {
+    for (std::size_t i = from; i <= to; ++i) {
+      if ((byte(i) & 0xC0) != 0x80) return false;
+    }
+    return true;
+  };
+  unsigned first = byte(0);
+  unsigned second = byte(1);
+  if (first < 0x80) return 1;
+  if (first < 0xC2 || first > 0xF4) return 0;
+  if (first < 0xE0) return continues(1, 1) ? 2 : 0;
+  if (first < 0xF0) {
+    bool overlong = first == 0xE0 && second < 0xA0;
+    bool surrogate = first == 0xED && second > 0x9F;
+    return continues(1, 2) && !overlong && !surrogate ? 3 : 0;
+  }
+  bool overlong = first == 0xF0 && second < 0x90;
+  bool too_high = first == 0xF4 && second > 0x8F;
+  return continues(1, 3) && !overlong && !too_high ? 4 : 0;
+}
+
 }  // namespace
 
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> candidates) {
@@ -50,21 +74,29 @@ std::string_view nearest_word(std::string_view word, std::span<const std::string
 }
 
 std::string shorten(std::string_view text, std::size_t bytes_max) {
-  std::string out(text.substr(0, bytes_max));
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  std::string out;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    std::size_t bytes = utf8_bytes(text.substr(at));
+    std::size_t used = std::max<std::size_t>(bytes, 1);
+    if (at + used > bytes_max) break;
+    bool shown = bytes > 1 || (bytes == 1 && static_cast<unsigned char>(text[at]) >= 0x20 && text[at] != 0x7F);
+    if (shown) {
+      out += text.substr(at, used);
+    } else {
+      out += '?';
+    }
+    at += used;
   }
-  if (text.size() > bytes_max) {
-    while (!out.empty() && (static_cast<unsigned char>(out.back()) & 0xC0) == 0x80) out.pop_back();
-    out += "...";
-  }
+  if (at < text.size()) out += "...";
   return out;
 }
 
 std::optional<std::int64_t> parse_bytes(std::string_view text) {
+  if (text.empty() || (text.front() != '.' && !(text.front() >= '0' && text.front() <= '9'))) return std::nullopt;
   double number = 0;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
-  if (error != std::errc() || number < 0) return std::nullopt;
+  if (error != std::errc()) return std::nullopt;
   std::string unit;
   for (char c : std::string_view(end, static_cast<std::size_t>(text.data() + text.size() - end))) unit += lower(c);
   if (unit.ends_with("ib")) {

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 
 namespace gantry {
@@ -70,6 +71,7 @@ bool take_zone(std::string_view text, std::size_t& position, int& offset_minutes
 }  // namespace
 
 void append_time(std::string& out, Time time) {
+  time = std::clamp(time, time_min, time_max);
   auto day = std::chrono::floor<std::chrono::days>(time);
   std::chrono::year_month_day date(day);
   auto of_day = static_cast<unsigned>((time - day).count());
@@ -107,8 +109,10 @@ std::optional<Time> parse_time(std::string_view text) {
   std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                    std::chrono::day(static_cast<unsigned>(day))};
   if (!ok || !date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  return Time(std::chrono::sys_days(date)) + hours(hour) + minutes(minute - offset) + seconds(second) +
-         milliseconds(ms);
+  Time time = Time(std::chrono::sys_days(date)) + hours(hour) + minutes(minute - offset) + seconds(second) +
+              milliseconds(ms);
+  if (time < time_min || time > time_max) return std::nullopt;  // the offset has led out of the four-digit years
+  return time;
 }
 
 std::string format_duration(Duration duration) {

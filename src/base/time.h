@@ -22,7 +22,11 @@ using std::chrono::seconds;
 inline std::int64_t to_ms(Time time) { return time.time_since_epoch().count(); }
 inline Time time_from_ms(std::int64_t ms) { return Time(Duration(ms)); }
 
-/// "2026-11-20T06:41:03.123Z"; years 0000 to 9999.
+/// What can be written: the years 0000 to 9999.
+inline constexpr Time time_min{Duration(-62'167'219'200'000)};
+inline constexpr Time time_max{Duration(253'402'300'799'999)};
+
+/// "2026-11-20T06:41:03.123Z"; what lies outside of time_min and time_max is written as the nearer of the two.
 std::string format_time(Time time);
 void append_time(std::string& out, Time time);
 

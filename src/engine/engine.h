@@ -13,8 +13,19 @@
 
 namespace gantry::engine {
 
-/// Output of a container as it comes; empty at the end.
-using OutputStream = net::BodyReader;
+/// A piece of a container's output.
+struct Output {
+  int stream = 1;     // 1: stdout, 2: stderr
+  std::string bytes;  // empty at the end
+};
+
+/// Output of a container as it comes. The order of the two streams is that of arrival; each stream alone is exact, so
+/// whoever reads again from the start skips by stream.
+class OutputStream {
+ public:
+  virtual ~OutputStream() = default;
+  virtual Async<Output> read() = 0;
+};
 
 struct Limits {
   std::int64_t memory_bytes = 0;  // 0: none

@@ -192,20 +192,13 @@ class TakenStream final : public RawStream {
 
 ErrorCode refusal_code(int status) {
   switch (status) {
-    case 401:
-      return ErrorCode::not_authenticated;
-    case 403:
-      return ErrorCode::not_authorized;
-    case 404:
-      return ErrorCode::not_found;
-    case 409:
-      return ErrorCode::conflict;
-    case 410:
-      return ErrorCode::expired;
-    case 413:
-      return ErrorCode::too_large;
-    default:
-      return status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid_input;
+    case 401: return ErrorCode::not_authenticated;
+    case 403: return ErrorCode::not_authorized;
+    case 404: return ErrorCode::not_found;
+    case 409: return ErrorCode::conflict;
+    case 410: return ErrorCode::expired;
+    case 413: return ErrorCode::too_large;
+    default: return status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid_input;
   }
 }
 

@@ -132,7 +132,7 @@ Async<> HttpServer::Impl::accept() {
     }
     if (error == asio::error::connection_aborted) continue;
     if (!std::exchange(failing, true)) {
-      log_error("http server: cannot accept connections for now: {}; is the limit of open files too low?",
+      log_error("http server: cannot accept connections for now: {}; if it is files, raise the limit (ulimit -n)",
                 error.message());
     }
     co_await env_.sleep(accept_pause);

@@ -14,29 +14,21 @@ std::string_view view(boost::beast::string_view text) { return {text.data(), tex
 
 Method method_of(beast_http::verb verb) {
   switch (verb) {
-    case beast_http::verb::get:
-      return Method::get;
-    case beast_http::verb::head:
-      return Method::head;
-    case beast_http::verb::post:
-      return Method::post;
-    case beast_http::verb::put:
-      return Method::put;
-    case beast_http::verb::delete_:
-      return Method::delete_;
-    case beast_http::verb::options:
-      return Method::options;
-    case beast_http::verb::patch:
-      return Method::patch;
-    default:
-      return Method::other;
+    case beast_http::verb::get: return Method::get;
+    case beast_http::verb::head: return Method::head;
+    case beast_http::verb::post: return Method::post;
+    case beast_http::verb::put: return Method::put;
+    case beast_http::verb::delete_: return Method::delete_;
+    case beast_http::verb::options: return Method::options;
+    case beast_http::verb::patch: return Method::patch;
+    default: return Method::other;
   }
 }
 
 }  // namespace
 
 template <bool is_request>
-MessageParser<is_request>::MessageParser(std::size_t header_bytes_max) {
+MessageParser<is_request>::MessageParser(std::size_t header_bytes_max) : header_bytes_left_(header_bytes_max) {
   Base::header_limit(static_cast<std::uint32_t>(header_bytes_max));
   Base::body_limit(boost::none);  // the reader of the body has its own
 }
@@ -60,7 +52,11 @@ Parsed MessageParser<is_request>::feed_header(std::string_view bytes) {
     if (bytes.empty() || bytes == "\r") return {skipped, ParseState::need_more};
   }
   Code error;
-  std::size_t used = skipped + Base::put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+  std::size_t parsed = Base::put(boost::asio::const_buffer(bytes.data(), bytes.size()), error);
+  std::size_t used = skipped + parsed;
+  // Beast's limit is for the first line and the fields each or together, depending on how they arrive.
+  if (parsed > header_bytes_left_) return failed(used, beast_http::error::header_limit);
+  header_bytes_left_ -= parsed;
   if (error == beast_http::error::need_more) return {used, ParseState::need_more};
   if (error) return failed(used, error);
   in_header_ = false;
@@ -141,9 +137,7 @@ void MessageParser<is_request>::on_field_impl(beast_http::field field, Text name
         return;
       }
       break;
-    case beast_http::field::host:
-      ++hosts_;
-      break;
+    case beast_http::field::host: ++hosts_; break;
     case beast_http::field::expect:
       if (equals_ignoring_case(view(value), "100-continue")) {
         expects_continue_ = http11_;
@@ -151,8 +145,7 @@ void MessageParser<is_request>::on_field_impl(beast_http::field field, Text name
         expects_unknown_ = true;
       }
       break;
-    default:
-      break;
+    default: break;
   }
   headers.add(std::string(name.data(), name.size()), std::string(value.data(), value.size()));
 }

@@ -89,6 +89,7 @@ class MessageParser final : private boost::beast::http::basic_parser<is_request>
   Parsed feed_body_to(std::string_view bytes, std::string* out);
   Parsed failed(std::size_t used, const Code& error);
 
+  std::size_t header_bytes_left_;
   std::string* out_ = nullptr;  // during feed_body
   std::string reason_;
   int hosts_ = 0;

@@ -13,16 +13,11 @@ namespace {
 /// Headers that say how the bytes travel: the server's own business.
 bool is_framing_header(std::string_view name) {
   switch (name.size()) {
-    case 4:
-      return equals_ignoring_case(name, "date");
-    case 10:
-      return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive");
-    case 14:
-      return equals_ignoring_case(name, "content-length");
-    case 17:
-      return equals_ignoring_case(name, "transfer-encoding");
-    default:
-      return false;
+    case 4: return equals_ignoring_case(name, "date");
+    case 10: return equals_ignoring_case(name, "connection") || equals_ignoring_case(name, "keep-alive");
+    case 14: return equals_ignoring_case(name, "content-length");
+    case 17: return equals_ignoring_case(name, "transfer-encoding");
+    default: return false;
   }
 }
 

@@ -32,7 +32,7 @@ void CommitLoop::attach(store::Store& store) {
 }
 
 std::uint64_t CommitLoop::stage(state::Transaction& tx, bool keep) {
-  if (!keep) return tx.abandon();
+  if (!keep || lost_now_) return tx.abandon();  // lost: settled() refuses whatever the decision was
   state::Staged staged = tx.take();
   std::uint64_t version = staged.read_version;
   if (!staged.sequence) return version;

@@ -45,7 +45,8 @@ class CommitLoop {
   void on_change(std::function<void(const state::Change&)> listener) { listeners_.push_back(std::move(listener)); }
   /// Called after each group, for upkeep.
   void on_group(std::function<void()> listener) { group_listeners_.push_back(std::move(listener)); }
-  /// Called once when the outcome of a write is unknown: nothing is written any more, every wait fails.
+  /// Called once when the outcome of a write is unknown: nothing is staged or written any more, every wait fails, until
+  /// attach().
   void on_lost(std::function<void(std::string)> listener) { lost_ = std::move(listener); }
 
   struct Metrics {

@@ -53,11 +53,12 @@ LiveLogs::Log::~Log() {
 /// Follows one log; shares it, so that it stays readable after finish() has renamed the file.
 class LiveLogs::Reader : public net::BodyReader {
  public:
-  Reader(Env& env, std::shared_ptr<Log> log, std::int64_t offset) : env_(env), log_(std::move(log)), at_(offset) {}
+  Reader(Env& env, std::shared_ptr<Log> log, std::int64_t offset, bool follow)
+      : env_(env), log_(std::move(log)), at_(offset), follow_(follow) {}
 
   Async<std::string> read_some() override {
     while (at_ >= log_->bytes) {
-      if (log_->finished) co_return std::string();
+      if (log_->finished || !follow_) co_return std::string();
       co_await log_->news.wait(env_, follow_step, nullptr);
     }
     if (log_->descriptor < 0) {
@@ -75,6 +76,7 @@ class LiveLogs::Reader : public net::BodyReader {
   Env& env_;
   std::shared_ptr<Log> log_;
   std::int64_t at_;
+  bool follow_;
 };
 
 LiveLogs::LiveLogs(Env& env, std::string directory) : env_(env), directory_(std::move(directory)) {
@@ -150,13 +152,13 @@ Async<std::int64_t> LiveLogs::size(wire::RunRef run) {
   co_return bytes;
 }
 
-Async<std::shared_ptr<net::BodyReader>> LiveLogs::read(wire::RunRef run, std::int64_t offset, bool wait) {
+Async<std::shared_ptr<net::BodyReader>> LiveLogs::read(wire::RunRef run, std::int64_t offset, bool follow) {
   std::shared_ptr<Log> log = co_await find(run);
-  if (!log->exists && !wait) {
-    logs_.erase(run);
+  if (!log->exists && !follow) {
+    if (log.use_count() <= 2) logs_.erase(run);  // nobody else waits for it
     co_return nullptr;
   }
-  co_return std::make_shared<Reader>(env_, log, offset);
+  co_return std::make_shared<Reader>(env_, log, offset, follow);
 }
 
 Async<bool> LiveLogs::finish(wire::RunRef run, object::ObjectStore& objects, std::string object_name) {

@@ -29,8 +29,9 @@ class LiveLogs {
   Async<std::int64_t> append(wire::RunRef run, std::int64_t offset, std::string bytes);
   /// Size so far; -1 if there is no such log.
   Async<std::int64_t> size(wire::RunRef run);
-  /// From `offset`, followed until finish(); nullptr if there is no such log and `wait` is false.
-  Async<std::shared_ptr<net::BodyReader>> read(wire::RunRef run, std::int64_t offset, bool wait);
+  /// From `offset`. With `follow`, until finish(), waiting for the log to begin if it has not; without, what there is
+  /// now, or nullptr if there is no such log.
+  Async<std::shared_ptr<net::BodyReader>> read(wire::RunRef run, std::int64_t offset, bool follow);
   /// No more will come: hands the file to `objects` as `object_name`, readers end after the last byte. True if there was
   /// a log.
   Async<bool> finish(wire::RunRef run, object::ObjectStore& objects, std::string object_name);

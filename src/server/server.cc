@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/planted.h"
+#include "base/text.h"
 #include "core/queue/limits.h"
 #include "core/queue/resolve.h"
 #include "server/api/answers.h"
@@ -60,8 +61,15 @@ void Server::watch_changes() {
   });
   commits_->on_lost([this](std::string reason) {
     services_.leading = false;
+    wake_all();
     scope_.spawn("step down", step_down(std::move(reason)));
   });
+}
+
+void Server::wake_all() {
+  for (auto& [queue, line] : services_.claim_lines) line.wake_all();
+  for (auto& [id, line] : services_.task_lines) line.wake_all();
+  for (auto& [id, node] : services_.nodes) node.news.wake_all();
 }
 
 void Server::on_change(const state::Change& change) {
@@ -144,6 +152,7 @@ Async<> Server::run_timers() {
       for (auto& [id, node] : services_.nodes) node.last_poll = env_.uptime();
     }
     last_tick_ = env_.uptime();
+    state_->forget_resolved(resolved_in_memory_max, commits_->durable());  // reads load them too
     std::exception_ptr failure;
     try {
       co_await expire();
@@ -195,7 +204,7 @@ Async<net::Response> Server::answer(Call& call) {
   for (const auto& [key, value] : call.query) {
     bool known = std::ranges::find(call.route->query_keys, key) != call.route->query_keys.end();
     if (!known && key != "bewit") {
-      throw Error(ErrorCode::invalid_input, fmt::format("unknown query parameter \"{}\"", key.substr(0, 60)));
+      throw Error(ErrorCode::invalid_input, fmt::format("unknown query parameter \"{}\"", shorten(key, 60)));
     }
   }
   const net::Headers& headers = call.request.headers;
@@ -252,9 +261,7 @@ Async<net::Response> Server::handle(net::Request request) {
 
 Async<> Server::stop() {
   services_.stopping = true;
-  for (auto& [queue, line] : services_.claim_lines) line.wake_all();
-  for (auto& [id, line] : services_.task_lines) line.wake_all();
-  for (auto& [id, node] : services_.nodes) node.news.wake_all();
+  wake_all();
   Duration until = env_.uptime() + stop_wait;
   while (requests_ > 0 && env_.uptime() < until) co_await requests_done_.wait_for(env_, milliseconds(100));
   scope_.cancel();

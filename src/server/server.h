@@ -48,6 +48,8 @@ class Server : public net::Handler {
   void open_and_load();
   void watch_changes();
   void on_change(const state::Change& change);
+  /// Every long poll looks again.
+  void wake_all();
   Async<> run_timers();
   Async<> expire();
   Async<> step_down(std::string reason);

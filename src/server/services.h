@@ -38,6 +38,9 @@ struct Services {
   bool stopping = false;  // long polls answer at once
   Duration started{};
 
+  /// False once long polls should end.
+  bool may_wait() const { return leading && !stopping; }
+
   /// How long requests wait for news.
   Duration long_poll = seconds(20);
 };

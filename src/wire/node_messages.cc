@@ -43,6 +43,7 @@ ContainerEnd read_end(ObjectReader& reader) {
   if (!value) return end;
   ObjectReader exit(*value, "exit");
   end.known = true;
+  end.cause = shorten(exit.text("cause", {0, 40}, "exited"), 40);
   end.exit_code = static_cast<int>(exit.integer("code", -1000, 1000, 0));
   end.signal = static_cast<int>(exit.integer("signal", 0, 128, 0));
   end.out_of_memory = exit.boolean("outOfMemory", false);
@@ -63,7 +64,7 @@ ContainerEnd read_end(ObjectReader& reader) {
 
 void append_end(JsonWriter& out, const ContainerEnd& end) {
   if (!end.known) return;
-  out.key("exit").begin_object().field("code", end.exit_code);
+  out.key("exit").begin_object().field("cause", end.cause).field("code", end.exit_code);
   if (end.signal) out.field("signal", end.signal);
   if (end.out_of_memory) out.field("outOfMemory", true);
   if (!end.message.empty()) out.field("message", end.message);

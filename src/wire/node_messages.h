@@ -42,7 +42,8 @@ struct NodeNews {
 /// How a container ended.
 struct ContainerEnd {
   bool known = false;
-  int exit_code = 0;
+  std::string cause;  // "exited", "time-limit", "log-limit", "not-started", "engine-lost", "worker-shutdown"
+  int exit_code = 0;  // if it exited
   int signal = 0;
   bool out_of_memory = false;
   std::string message;

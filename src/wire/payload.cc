@@ -126,7 +126,7 @@ void read_resources(ObjectReader& reader, Payload& payload) {
     std::optional<std::int64_t> bytes;
     if (const json::string* text = memory->if_string()) bytes = parse_bytes(*text);
     if (memory->is_int64()) bytes = memory->get_int64();
-    if (!bytes || *bytes < ResourceLimits::memory_bytes_min) {
+    if (!bytes || *bytes < ResourceLimits::memory_bytes_min || *bytes > ResourceLimits::memory_bytes_max) {
       limits.fail("memory", "must be a size such as \"256m\" or \"2g\", or a number of bytes; at least 6m");
     } else {
       resources.memory_bytes = *bytes;

@@ -23,6 +23,7 @@ struct ArtifactSpec {
 struct ResourceLimits {
   static constexpr std::int64_t memory_bytes_default = std::int64_t{2} << 30;
   static constexpr std::int64_t memory_bytes_min = std::int64_t{6} << 20;  // the least an engine accepts
+  static constexpr std::int64_t memory_bytes_max = std::int64_t{1} << 50;
   static constexpr std::int64_t pids_default = 4096;
   std::int64_t memory_bytes = memory_bytes_default;
   double cpus = 0;  // 0: no limit, fair share

@@ -18,8 +18,10 @@ struct Room {
   bool bounded = false;
   int slots = 0;
   std::int64_t memory_bytes = 0;
+  std::int64_t memory_bytes_max = 0;  // of the empty node
 
   bool fits(const Task& task) const { return !bounded || (slots > 0 && task.memory_bytes <= memory_bytes); }
+  bool can_ever_fit(const Task& task) const { return !bounded || task.memory_bytes <= memory_bytes_max; }
   void take(const Task& task) {
     --slots;
     memory_bytes -= task.memory_bytes;
@@ -34,6 +36,7 @@ Room room_on(state::Transaction& tx, NodeId id) {
   if (!node) return room;
   room.slots = node->slots;
   room.memory_bytes = node->memory_bytes;
+  room.memory_bytes_max = node->memory_bytes;
   for (const auto& allocation_id : tx.state().allocations_on(id)) {
     const state::Allocation* allocation = tx.find<state::Allocation>(allocation_id);
     --room.slots;
@@ -67,12 +70,18 @@ Claim take(state::Transaction& tx, const Task& task, const ClaimRequest& request
   return claim;
 }
 
-/// The next in line, or nullptr.
-const Task* next_pending(state::Transaction& tx, const std::string& task_queue) {
+/// The next in line, or nullptr. Tasks that are larger than the whole node are left to other nodes.
+const Task* next_pending(state::Transaction& tx, const std::string& task_queue, const Room& room) {
   const auto& line = tx.state().pending(task_queue);
   if (line.empty()) return nullptr;
-  TaskId next = planted(PlantedBug::youngest_first) ? line.rbegin()->task : line.begin()->task;
-  return tx.find<Task>(next);
+  if (planted(PlantedBug::youngest_first)) return tx.find<Task>(line.back().task);
+  int visits = 0;
+  for (const auto& entry : line) {
+    if (++visits > oversized_visits_max) break;
+    const Task* task = tx.find<Task>(entry.task);
+    if (room.can_ever_fit(*task)) return task;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -82,7 +91,7 @@ std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request) {
   Room room = room_on(tx, request.node);
   int tasks_max = std::min(request.tasks_max, claim_tasks_max);
   while (static_cast<int>(claims.size()) < tasks_max && tx.has_room(claim_operations)) {
-    const Task* task = next_pending(tx, request.task_queue);
+    const Task* task = next_pending(tx, request.task_queue, room);
     if (!task || !room.fits(*task) || task->deadline <= tx.now()) break;
     room.take(*task);
     claims.push_back(take(tx, *task, request));

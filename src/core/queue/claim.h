@@ -25,8 +25,8 @@ struct Claim {
 };
 
 /// Takes up to `tasks_max` (at most claim_tasks_max) pending runs, highest priority first, then oldest. A native node gets
-/// only what fits into its slots and memory; the first task that does not fit ends the claim, so that large tasks are not
-/// starved by small ones. Every claim writes an allocation. May be empty.
+/// only what fits into its slots and memory. The first task that does not fit now ends the claim, so that large tasks are
+/// not starved by small ones; tasks larger than the whole node are passed over. Every claim writes an allocation. May be empty.
 std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request);
 
 /// Extends the claim by claim_term from now. Errors: not_found, conflict (the run is not running).

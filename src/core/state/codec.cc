@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <climits>
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/serialize.hpp>
 
@@ -22,12 +23,14 @@ std::string to_hex(const wire::DefinitionDigest& digest) {
   return text;
 }
 
-int hex_value(char c) { return c >= 'a' ? c - 'a' + 10 : c - '0'; }
-
-wire::DefinitionDigest from_hex(std::string_view text) {
+std::optional<wire::DefinitionDigest> from_hex(std::string_view text) {
   wire::DefinitionDigest digest{};
-  for (std::size_t i = 0; i < digest.size() && i * 2 + 1 < text.size(); ++i) {
-    digest[i] = static_cast<std::uint8_t>(hex_value(text[i * 2]) << 4 | hex_value(text[i * 2 + 1]));
+  if (text.size() != digest.size() * 2) return std::nullopt;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    std::size_t high = std::string_view(hex_digits).find(text[i * 2]);
+    std::size_t low = std::string_view(hex_digits).find(text[i * 2 + 1]);
+    if (high == std::string_view::npos || low == std::string_view::npos) return std::nullopt;
+    digest[i] = static_cast<std::uint8_t>(high << 4 | low);
   }
   return digest;
 }
@@ -42,7 +45,7 @@ void add_text(JsonWriter& out, std::string_view name, const std::string& text) {
 
 void add_exit(JsonWriter& out, const ExitReport& exit) {
   if (!exit.known) return;
-  out.key("exit").begin_object().field("code", exit.exit_code);
+  out.key("exit").begin_object().field("cause", exit.cause).field("code", exit.exit_code);
   if (exit.signal) out.field("signal", exit.signal);
   if (exit.out_of_memory) out.field("oom", true);
   add_text(out, "message", exit.message);
@@ -117,7 +120,16 @@ class Stored {
     const json::value* value = find(key);
     return value && value->is_bool() ? value->get_bool() : otherwise;
   }
-  Time time(std::string_view key) { return time_from_ms(number(key, 0)); }
+  Time time(std::string_view key) {
+    Time at = time_from_ms(number(key, 0));
+    if (at < time_min || at > time_max) damage(key);
+    return std::clamp(at, time_min, time_max);
+  }
+  int integer(std::string_view key, int otherwise) {
+    std::int64_t value = number(key, otherwise);
+    if (value < INT_MIN || value > INT_MAX) damage(key);
+    return static_cast<int>(std::clamp<std::int64_t>(value, INT_MIN, INT_MAX));
+  }
   template <class Tag>
   SlugId<Tag> slug(std::string_view key) {
     auto id = SlugId<Tag>::parse(text(key));
@@ -167,8 +179,9 @@ Run read_run(Stored& stored) {
   if (const json::value* exit = stored.find("exit")) {
     stored.use(*exit);
     run.exit.known = true;
-    run.exit.exit_code = static_cast<int>(stored.number("code", 0));
-    run.exit.signal = static_cast<int>(stored.number("signal", 0));
+    run.exit.cause = stored.text("cause");
+    run.exit.exit_code = stored.integer("code", 0);
+    run.exit.signal = stored.integer("signal", 0);
     run.exit.out_of_memory = stored.flag("oom", false);
     run.exit.message = stored.text("message");
     const json::value* steps = stored.find("steps");
@@ -234,14 +247,16 @@ Result<Task> decode_task(std::uint64_t sequence, std::string_view bytes) {
     task.project = stored.find("project") ? stored.text("project") : "none";
     task.group = stored.find("group") ? stored.slug<TaskTag>("group") : task.id;
     task.priority = stored.word("priority", wire::parse_priority);
-    task.retries = static_cast<int>(stored.number("retries", 0));
-    task.retries_left = static_cast<int>(stored.number("retriesLeft", 0));
+    task.retries = stored.integer("retries", 0);
+    task.retries_left = stored.integer("retriesLeft", 0);
     task.created = stored.time("created");
     task.deadline = stored.time("deadline");
     task.expires = stored.time("expires");
     task.memory_bytes = stored.number("memory", 0);
     task.cpus = stored.real("cpus");
-    task.digest = from_hex(stored.text("digest"));
+    auto digest = from_hex(stored.text("digest"));
+    if (!digest) stored.damage("digest");
+    task.digest = digest.value_or(wire::DefinitionDigest{});
     task.unknown_fields = unknown_fields_of(stored.object());
     const json::value* runs = stored.find("runs");
     const json::array* array = runs ? runs->if_array() : nullptr;
@@ -279,7 +294,7 @@ Result<Artifact> decode_artifact(std::uint64_t task_sequence, std::string_view b
   Artifact artifact;
   artifact.task_sequence = task_sequence;
   artifact.id.task = stored.slug<TaskTag>("task");
-  artifact.id.run = static_cast<int>(stored.number("run", 0));
+  artifact.id.run = stored.integer("run", 0);
   artifact.id.name = stored.text("name");
   artifact.type = stored.word("type", wire::parse_storage_type);
   artifact.content_type = stored.text("contentType");
@@ -310,7 +325,7 @@ Result<Allocation> decode_allocation(std::uint64_t task_sequence, std::string_vi
   Allocation allocation;
   allocation.task_sequence = task_sequence;
   allocation.id.task = stored.slug<TaskTag>("task");
-  allocation.id.run = static_cast<int>(stored.number("run", 0));
+  allocation.id.run = stored.integer("run", 0);
   allocation.worker = stored.text("worker");
   if (stored.find("node")) allocation.node = stored.slug<NodeTag>("node");
   allocation.memory_bytes = stored.number("memory", 0);
@@ -338,7 +353,7 @@ Result<Node> decode_node(std::string_view bytes) {
   node.task_queue = stored.text("queue");
   node.worker_group = stored.text("workerGroup");
   node.worker_id = stored.text("workerId");
-  node.slots = static_cast<int>(stored.number("slots", 0));
+  node.slots = stored.integer("slots", 0);
   node.memory_bytes = stored.number("memory", 0);
   node.cpus = stored.real("cpus");
   node.version = stored.text("version");

@@ -27,7 +27,7 @@ std::optional<Time> claim_end_of(const Task* task) {
 void move_entry(State::TimeIndex& index, TaskId id, std::optional<Time> before, std::optional<Time> after) {
   if (before == after) return;
   if (before) index.erase({*before, id});
-  if (after) index.emplace(*after, id);
+  if (after) index.insert({*after, id});
 }
 
 }  // namespace

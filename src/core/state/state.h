@@ -14,6 +14,7 @@
 #include <tuple>
 
 #include "base/error.h"
+#include "core/state/ordered_set.h"
 #include "core/state/records.h"
 #include "core/state/table.h"
 
@@ -29,8 +30,8 @@ struct PendingKey {
 
 class State {
  public:
-  using PendingLine = std::set<PendingKey>;
-  using TimeIndex = std::set<std::pair<Time, TaskId>>;
+  using PendingLine = OrderedSet<PendingKey>;
+  using TimeIndex = OrderedSet<std::pair<Time, TaskId>>;
   using ArtifactNames = std::set<std::pair<int, std::string>>;
 
   template <class Record>
@@ -83,9 +84,9 @@ class State {
   /// The one door for every change: keeps table and indexes together.
   template <class Record>
   void set(const typename Record::Id& id, std::optional<Row<Record>> row);
-  /// Changes one record in place; `mutate` must not change its id.
+  /// Changes one record in place and returns what it was; `mutate` must not change its id.
   template <class Record, class Mutate>
-  void modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate);
+  Row<Record> modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate);
 
   void reindex(const Task* before, const Task* after);
   void reindex(const Artifact* before, const Artifact* after);
@@ -118,16 +119,16 @@ void State::set(const typename Record::Id& id, std::optional<Row<Record>> row) {
 }
 
 template <class Record, class Mutate>
-void State::modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate) {
+Row<Record> State::modify(const typename Record::Id& id, std::uint64_t version, Mutate mutate) {
   Table<Record>& table = mutable_table<Record>();
   Row<Record>* row = table.mutable_row(id);
   GANTRY_ASSERT(row);
-  Record after = row->record;
-  mutate(after);
-  reindex(&row->record, &after);
-  row->record = std::move(after);
+  Row<Record> before = *row;
+  mutate(row->record);
+  reindex(&before.record, &row->record);
   row->version = version;
   table.note_version(version);
+  return before;
 }
 
 }  // namespace gantry::state

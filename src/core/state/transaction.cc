@@ -5,6 +5,8 @@
 namespace gantry::state {
 namespace {
 
+constexpr std::size_t writes_per_record = 3;  // the most that one record needs
+
 Value shared(std::string bytes) { return std::make_shared<const std::string>(std::move(bytes)); }
 
 void add_writes(std::vector<Write>& writes, const Task* before, const Task* after) {
@@ -66,6 +68,7 @@ Staged Transaction::take() {
   staged.sequence = commit_;
   staged.read_version = commit_;
   staged.writes = std::move(definitions_);
+  staged.writes.reserve(staged.writes.size() + undo_.size() * writes_per_record);
   staged.changes = std::move(changes_);
   for (const auto& entry : undo_) {
     std::visit(

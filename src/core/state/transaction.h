@@ -16,6 +16,7 @@
 namespace gantry::state {
 
 inline constexpr std::size_t operations_max = 100;
+inline constexpr std::size_t operations_usual = 2;
 inline constexpr std::size_t bytes_max = 512 * 1024;
 
 template <class Record>
@@ -59,7 +60,7 @@ class Transaction {
   void insert(Record record) {
     typename Record::Id id = record.key();
     GANTRY_ASSERT(!state_.table<Record>().find(id));
-    remember<Record>(id);
+    if (!remembered<Record>(id)) remember(BeforeImage<Record>{id, std::nullopt});
     state_.mutable_table<Record>().note_version(commit_);
     state_.set<Record>(id, Row<Record>{std::move(record), commit_});
   }
@@ -67,14 +68,15 @@ class Transaction {
   /// `mutate(Record&)` changes everything but the id.
   template <class Record, class Mutate>
   void update(const typename Record::Id& id, Mutate mutate) {
-    remember<Record>(id);
-    state_.modify<Record>(id, commit_, mutate);
+    Row<Record> before = state_.modify<Record>(id, commit_, mutate);
+    if (!remembered<Record>(id)) remember(BeforeImage<Record>{id, std::move(before)});
   }
 
   template <class Record>
   void erase(const typename Record::Id& id) {
-    if (!state_.table<Record>().find(id)) return;
-    remember<Record>(id);
+    const Row<Record>* row = state_.table<Record>().find(id);
+    if (!row) return;
+    if (!remembered<Record>(id)) remember(BeforeImage<Record>{id, *row});
     state_.mutable_table<Record>().note_version(commit_);
     state_.set<Record>(id, std::nullopt);
   }
@@ -99,13 +101,18 @@ class Transaction {
 
  private:
   template <class Record>
-  void remember(const typename Record::Id& id) {
+  bool remembered(const typename Record::Id& id) const {
     for (const auto& entry : undo_) {
       const auto* image = std::get_if<BeforeImage<Record>>(&entry);
-      if (image && image->id == id) return;
+      if (image && image->id == id) return true;
     }
-    const Row<Record>* row = state_.table<Record>().find(id);
-    undo_.push_back(BeforeImage<Record>{id, row ? std::optional(*row) : std::nullopt});
+    return false;
+  }
+
+  template <class Record>
+  void remember(BeforeImage<Record> image) {
+    if (undo_.empty()) undo_.reserve(operations_usual);
+    undo_.push_back(std::move(image));
     GANTRY_ASSERT(undo_.size() <= operations_max);
   }
 

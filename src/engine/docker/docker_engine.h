@@ -1,13 +1,12 @@
-// The container engine that is Docker, over its HTTP API: a Unix socket or TCP. Versions 1.24 to 1.44 of the API
-// (Docker 1.12 and later). The life of a task is five requests: create, attach, start, wait, remove.
+// The container engine that is Docker, over its HTTP API: a Unix socket or TCP. Versions 1.39 to 1.44 of the API
+// (Docker 18.09 and later). The life of a task is five requests: create, attach, start, wait, remove.
 //
 // Errors are engine.h's, with the engine's own words: 400 is invalid_input (a command that is not in the image, say),
 // 404 not_found, 409 conflict, 401 and 403 not_authorized, 5xx unavailable; `unsupported` if what answers is no Docker
 // of a version we know.
 //
-// What logs() gives is not byte for byte what attach() gave: Docker's json-file log replaces each byte that is not
-// UTF-8 by U+FFFD (three bytes), and stores stdout and stderr by two writers, so that their pieces may stand in another
-// order. Text on one stream is the same.
+// logs() gives what attach() gave, byte for byte on each stream; Docker stores stdout and stderr by two writers, so that
+// pieces of different streams may stand in another order.
 //
 // Belongs to the io_context thread; calls may run at the same time. Streams that were handed out stay usable after the
 // engine object is gone.

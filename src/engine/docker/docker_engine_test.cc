@@ -78,11 +78,11 @@ TEST_F(DockerEngineTest, TheVersionIsNegotiatedOnce) {
 }
 
 TEST_F(DockerEngineTest, AnOldEngineIsRefused) {
-  transport_->answers = {{200, R"({"Version":"1.11.2","ApiVersion":"1.23"})", {}}};
+  transport_->answers = {{200, R"({"Version":"18.06.2","ApiVersion":"1.38"})", {}}};
   auto error = loop_.error_of_running(engine_->info());
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::unsupported);
-  EXPECT_THAT(error->message(), HasSubstr("1.23"));
+  EXPECT_THAT(error->message(), HasSubstr("1.38"));
 }
 
 TEST_F(DockerEngineTest, AnEngineThatIsAwaySaysWhichAndWhatToDo) {

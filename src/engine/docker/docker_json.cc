@@ -111,7 +111,9 @@ int parse_api_version(std::string_view text) {
 json::object host_config(const ContainerSpec& spec) {
   json::object host;
   host["Init"] = spec.init;
-  host["LogConfig"] = json::object{{"Type", "json-file"}, {"Config", json::object{{"max-size", log_size_unlimited}}}};
+  // "local" keeps every byte; json-file would replace what is not UTF-8, and the agent skips by bytes after a restart.
+  json::object log_options{{"max-size", log_size_unlimited}, {"max-file", "1"}, {"compress", "false"}};
+  host["LogConfig"] = json::object{{"Type", "local"}, {"Config", std::move(log_options)}};
   host["SecurityOpt"] = json::array{"no-new-privileges"};
   if (!spec.network.empty()) host["NetworkMode"] = spec.network;
   if (spec.limits.memory_bytes > 0) {
@@ -241,7 +243,7 @@ int negotiate_version(const Version& version) {
                           version.engine, version.api_min / 1000, version.api_min % 1000, version.api / 1000,
                           version.api % 1000, api_version_min / 1000, api_version_min % 1000, api_version_max / 1000,
                           api_version_max % 1000),
-              version.api < api_version_min ? "upgrade Docker to 1.12 or later" : "upgrade Gantry");
+              version.api < api_version_min ? "upgrade Docker to 18.09 or later" : "upgrade Gantry");
 }
 
 std::string version_prefix(int version) { return fmt::format("/v{}.{}", version / 1000, version % 1000); }

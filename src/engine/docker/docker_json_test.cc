@@ -18,7 +18,7 @@ TEST(ContainerCreateJson, SaysOnlyWhatWasAsked) {
   spec.image = "busybox";
   EXPECT_EQ(json::parse(container_create_json(spec)), json::parse(R"({
     "Image": "busybox", "Env": [], "Labels": {}, "Tty": false, "AttachStdout": true, "AttachStderr": true,
-    "HostConfig": {"Init": true, "LogConfig": {"Type": "json-file", "Config": {"max-size": "1p"}},
+    "HostConfig": {"Init": true, "LogConfig": {"Type": "local", "Config": {"max-size": "1p", "max-file": "1", "compress": "false"}},
                    "SecurityOpt": ["no-new-privileges"]}})"));
 }
 
@@ -89,13 +89,13 @@ int negotiated(std::string_view body) { return negotiate_version(parse_version(b
 TEST(Version, IsTheNewestThatBothSpeak) {
   EXPECT_EQ(negotiated(R"({"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12"})"), 1041);
   EXPECT_EQ(negotiated(R"({"Version":"29.0.0","ApiVersion":"1.52","MinAPIVersion":"1.44"})"), 1044);
-  EXPECT_EQ(negotiated(R"({"Version":"1.12.6","ApiVersion":"1.24"})"), 1024);
+  EXPECT_EQ(negotiated(R"({"Version":"18.09.1","ApiVersion":"1.39"})"), 1039);
   EXPECT_EQ(version_prefix(1041), "/v1.41");
 }
 
 TEST(Version, ThatIsTooOldOrTooNewIsRefused) {
   for (std::string body :
-       {R"({"Version":"1.11","ApiVersion":"1.23"})", R"({"ApiVersion":"2.0","MinAPIVersion":"1.99"})",
+       {R"({"Version":"18.06","ApiVersion":"1.38"})", R"({"ApiVersion":"2.0","MinAPIVersion":"1.99"})",
         R"({"ApiVersion":"abc"})", R"({"ApiVersion":"1.x"})"}) {
     try {
       negotiated(body);

@@ -8,8 +8,8 @@
 
 namespace gantry::engine::docker {
 
-// Versions of the Docker Engine API, as major * 1000 + minor. Docker 1.12 speaks 1.24; Docker 29 refuses below 1.44.
-inline constexpr int api_version_min = 1024;
+// Versions of the Docker Engine API, as major * 1000 + minor. Docker 18.09 speaks 1.39 and is the first with the log driver that we need; Docker 29 refuses below 1.44.
+inline constexpr int api_version_min = 1039;
 inline constexpr int api_version_max = 1044;
 
 // For one request up to its answer's header, and for each read of the answer's body.

@@ -17,9 +17,8 @@ constexpr std::uint8_t stream_engine_error = 3;
 
 }  // namespace
 
-std::string LogFrameDecoder::decode(std::string bytes) {
-  // The payload is moved to the front of `bytes`: it is never longer than what it came in.
-  std::size_t out = 0;
+std::vector<Output> LogFrameDecoder::decode(std::string_view bytes) {
+  std::vector<Output> pieces;
   std::size_t at = 0;
   while (at < bytes.size()) {
     if (payload_left_ == 0) {
@@ -35,13 +34,13 @@ std::string LogFrameDecoder::decode(std::string bytes) {
     if (engine_error_) {
       take_engine_error(bytes.data() + at, count);
     } else {
-      std::memmove(bytes.data() + out, bytes.data() + at, count);
-      out += count;
+      int stream = header_[0] == stream_stderr ? 2 : 1;
+      if (pieces.empty() || pieces.back().stream != stream) pieces.push_back({stream, {}});
+      pieces.back().bytes.append(bytes.substr(at, count));
     }
     at += count;
   }
-  bytes.resize(out);
-  return bytes;
+  return pieces;
 }
 
 void LogFrameDecoder::begin_frame() {

@@ -6,16 +6,20 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/engine.h"
 
 namespace gantry::engine::docker {
 
-/// Takes the stream in pieces of any size and gives back the payload of stdout and stderr, merged in order. Holds no
-/// payload: a frame may be 4 GB long and passes through as it comes.
+/// Takes the stream in pieces of any size and gives back the payload of stdout and stderr in order, neighbours of one
+/// stream joined. Holds no payload: a frame may be 4 GB long and passes through as it comes.
 class LogFrameDecoder {
  public:
   /// The payload inside `bytes`; may be empty. Throws Error(corrupt) for what is not such a stream, and
   /// Error(unavailable) with the engine's words if it sent an error in place of output (stream 3).
-  std::string decode(std::string bytes);
+  std::vector<Output> decode(std::string_view bytes);
 
   /// To call at the end of the stream; throws Error(unavailable) if it ended inside a frame.
   void finish() const;

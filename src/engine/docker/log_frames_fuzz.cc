@@ -15,7 +15,7 @@ std::optional<std::string> decode_all(const std::string& input, std::size_t piec
   std::string output;
   try {
     for (std::size_t at = 0; at < input.size(); at += piece_bytes) {
-      output += decoder.decode(input.substr(at, piece_bytes));
+      for (const auto& piece : decoder.decode(input.substr(at, piece_bytes))) output += piece.bytes;
     }
     decoder.finish();
   } catch (const gantry::Error&) {

@@ -13,6 +13,12 @@ std::string frame(int stream, const std::string& payload) {
   return bytes + payload;
 }
 
+std::string merged(const std::vector<Output>& pieces) {
+  std::string bytes;
+  for (const auto& piece : pieces) bytes += piece.bytes;
+  return bytes;
+}
+
 ErrorCode error_of_decoding(std::string bytes) {
   LogFrameDecoder decoder;
   try {
@@ -24,9 +30,14 @@ ErrorCode error_of_decoding(std::string bytes) {
   return ErrorCode::internal;
 }
 
-TEST(LogFrames, StreamsAreMergedInOrder) {
+TEST(LogFrames, StreamsAreToldApartAndKeepTheirOrder) {
   LogFrameDecoder decoder;
-  EXPECT_EQ(decoder.decode(frame(1, "out ") + frame(2, "err ") + frame(1, "") + frame(1, "out")), "out err out");
+  auto pieces = decoder.decode(frame(1, "out ") + frame(2, "err ") + frame(1, "") + frame(1, "o") + frame(1, "ut"));
+  ASSERT_EQ(pieces.size(), 3u) << "neighbours of one stream are joined";
+  EXPECT_EQ(pieces[0].stream, 1);
+  EXPECT_EQ(pieces[1].stream, 2);
+  EXPECT_EQ(pieces[2].stream, 1);
+  EXPECT_EQ(merged(pieces), "out err out");
   decoder.finish();
 }
 
@@ -36,7 +47,7 @@ TEST(LogFrames, APieceMayEndAnywhere) {
     LogFrameDecoder decoder;
     std::string payload;
     for (std::size_t at = 0; at < bytes.size(); at += piece_bytes)
-      payload += decoder.decode(bytes.substr(at, piece_bytes));
+      payload += merged(decoder.decode(bytes.substr(at, piece_bytes)));
     decoder.finish();
     EXPECT_EQ(payload, std::string(300, 'a') + "bccc") << piece_bytes;
   }
@@ -45,8 +56,8 @@ TEST(LogFrames, APieceMayEndAnywhere) {
 TEST(LogFrames, AHugeFramePassesThroughAsItComes) {
   LogFrameDecoder decoder;
   std::string start{1, 0, 0, 0, '\xff', '\xff', '\xff', '\xff'};
-  EXPECT_EQ(decoder.decode(start + "abc"), "abc");
-  EXPECT_EQ(decoder.decode("def"), "def");
+  EXPECT_EQ(merged(decoder.decode(start + "abc")), "abc");
+  EXPECT_EQ(merged(decoder.decode("def")), "def");
   EXPECT_THROW(decoder.finish(), Error) << "4 GB were announced";
 }
 
@@ -58,7 +69,7 @@ TEST(LogFrames, WhatIsNoFrameIsRefused) {
 
 TEST(LogFrames, AnErrorOfTheEngineIsAnError) {
   LogFrameDecoder decoder;
-  EXPECT_EQ(decoder.decode(frame(1, "a") + frame(3, "disk on fire").substr(0, 12)), "a");
+  EXPECT_EQ(merged(decoder.decode(frame(1, "a") + frame(3, "disk on fire").substr(0, 12))), "a");
   try {
     decoder.decode("disk on fire");
     FAIL();

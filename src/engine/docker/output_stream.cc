@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <deque>
+
 #include "engine/docker/log_frames.h"
 
 namespace gantry::engine::docker {
@@ -35,25 +37,28 @@ class ContextBody : public net::BodyReader {
   std::string what_;
 };
 
-class FrameBody : public OutputStream {
+class FrameStream : public OutputStream {
  public:
-  explicit FrameBody(std::shared_ptr<net::BodyReader> body) : body_(std::move(body)) {}
+  FrameStream(std::shared_ptr<net::BodyReader> body, std::string what) : body_(in_context(std::move(body), what)) {}
 
-  Async<std::string> read_some() override {
-    while (true) {
+  Async<Output> read() override {
+    while (pieces_.empty()) {
       std::string bytes = co_await body_->read_some();
       if (bytes.empty()) {
         decoder_.finish();
-        co_return bytes;
+        co_return Output();
       }
-      std::string payload = decoder_.decode(std::move(bytes));
-      if (!payload.empty()) co_return payload;  // else the bytes were a part of a header only
+      for (Output& piece : decoder_.decode(bytes)) pieces_.push_back(std::move(piece));
     }
+    Output piece = std::move(pieces_.front());
+    pieces_.pop_front();
+    co_return piece;
   }
 
  private:
   std::shared_ptr<net::BodyReader> body_;
   LogFrameDecoder decoder_;
+  std::deque<Output> pieces_;  // of the last read, at most as much as that
 };
 
 class RawBody : public net::BodyReader {
@@ -80,7 +85,7 @@ std::shared_ptr<net::BodyReader> in_context(std::shared_ptr<net::BodyReader> bod
 }
 
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::BodyReader> body, std::string what) {
-  return in_context(std::make_shared<FrameBody>(std::move(body)), std::move(what));
+  return std::make_shared<FrameStream>(std::move(body), std::move(what));
 }
 
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::RawStream> stream, std::string what) {

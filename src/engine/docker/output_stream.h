@@ -16,7 +16,7 @@ namespace gantry::engine::docker {
 /// The same bytes.
 std::shared_ptr<net::BodyReader> in_context(std::shared_ptr<net::BodyReader> body, std::string what);
 
-/// The payload of Docker's frames. The connection is closed when the stream is destroyed.
+/// What Docker's frames carry. The connection is closed when the stream is destroyed.
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::BodyReader> body, std::string what);
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::RawStream> stream, std::string what);
 

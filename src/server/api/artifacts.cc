@@ -21,7 +21,11 @@ constexpr std::string_view reasons[] = {"file-missing-on-worker", "invalid-resou
 
 bool is_reason(std::string_view text) { return std::ranges::find(reasons, text) != std::end(reasons); }
 
-bool is_url(std::string_view text) { return text.starts_with("http://") || text.starts_with("https://"); }
+/// Without spaces and control characters: it becomes a Location header.
+bool is_url(std::string_view text) {
+  bool clean = is_printable_ascii(text) && text.find(' ') == std::string_view::npos;
+  return clean && (text.starts_with("http://") || text.starts_with("https://"));
+}
 
 constexpr ObjectReader::TextRule content_type_rule{1, 255, is_printable_ascii, "printable ASCII"};
 

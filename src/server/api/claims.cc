@@ -116,7 +116,7 @@ Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Work
       co_return claimed;
     }
     Duration left = until - services.env.uptime();
-    if (left <= Duration(0) || services.stopping) co_return claimed;
+    if (left <= Duration(0) || !services.may_wait()) co_return claimed;
     Wake wake = co_await services.claim_lines[task_queue].wait(services.env, left, call.request.peer_watch);
     if (wake == Wake::gone) co_return claimed;
   }

@@ -22,6 +22,7 @@ std::string live_name_of(const state::State& state, wire::RunRef run) {
 std::uint64_t record_log(Services& services, wire::RunRef run, const std::string& live, std::int64_t bytes) {
   auto tx = services.commits.begin();
   const state::Task* task = tx.find<state::Task>(run.task);
+  if (!task) return tx.abandon();
   queue::ArtifactRequest backing;
   backing.id = {run.task, run.run, backing_name(live)};
   backing.content_type = "text/plain; charset=utf-8";
@@ -35,6 +36,17 @@ std::uint64_t record_log(Services& services, wire::RunRef run, const std::string
   auto stored = queue::create_artifact(tx, backing);
   auto linked = queue::create_artifact(tx, link);
   return services.commits.stage(tx, stored.has_value() && linked.has_value());
+}
+
+/// Size of an object, or -1. It is there without its artifact if the commit failed, or the server died, in between.
+Async<std::int64_t> stored_bytes(Services& services, std::string object) {
+  try {
+    object::ObjectInfo info = co_await services.objects->info(std::move(object));
+    co_return info.bytes;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) throw;
+  }
+  co_return -1;
 }
 
 }  // namespace
@@ -62,8 +74,15 @@ Async<> finish_log(Services& services, wire::RunRef run, std::int64_t bytes) {
     throw Error(ErrorCode::conflict, fmt::format("the log has {} bytes, not {}", size, bytes), "send the rest first");
   }
   std::string live = live_name_of(services.commits.state(), run);
-  if (live.empty() || size < 0) co_return;
-  co_await services.logs->finish(run, *services.objects, artifact_object({run.task, run.run, backing_name(live)}));
+  if (live.empty()) co_return;
+  std::string object = artifact_object({run.task, run.run, backing_name(live)});
+  if (size >= 0) {
+    co_await services.logs->finish(run, *services.objects, object);
+    co_await services.cold.ensure_artifacts(run.task);
+  } else {
+    size = co_await stored_bytes(services, object);
+    if (size < 0) co_return;
+  }
   co_await services.commits.settled(record_log(services, run, live, size));
 }
 

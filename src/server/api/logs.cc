@@ -93,9 +93,11 @@ LogPlace find_log(const state::State& state, wire::RunRef run) {
   return place;
 }
 
+/// From `?offset=`, until the run has ended; with `&follow=false` only what is there.
 Async<net::Response> read_log(Services& services, Call& call) {
   wire::RunRef run{call.task_id(), call.run_id()};
   std::int64_t offset = query_offset(call);
+  bool follow = call.query_value("follow") != "false";
   if (!services.logs) throw Error(ErrorCode::unavailable, "this server keeps no logs");
   co_await services.cold.ensure_artifacts(run.task);
   auto tx = services.commits.begin();
@@ -115,7 +117,7 @@ Async<net::Response> read_log(Services& services, Call& call) {
     object::OpenObject object = co_await services.objects->open(place.object, offset);
     response.stream = object.body;
   } else {
-    response.stream = co_await services.logs->read(run, offset, !resolved);
+    response.stream = co_await services.logs->read(run, offset, follow && !resolved);
   }
   if (!response.stream) {
     throw Error(ErrorCode::not_found, fmt::format("run {} of task {} has no log", run.run, run.task.to_string()));
@@ -133,7 +135,7 @@ void add_log_routes(Router& router, Services& services) {
   using enum net::Method;
   router.add({post, log, "appendLog", Dialect::native, bind(append_log), true, {"offset", "name"}});
   router.add({post, log + "/close", "closeLog", Dialect::native, bind(close_log), true, {}});
-  router.add({get, log, "readLog", Dialect::native, bind(read_log), true, {"offset"}});
+  router.add({get, log, "readLog", Dialect::native, bind(read_log), true, {"offset", "follow"}});
 }
 
 }  // namespace gantry::server

@@ -73,7 +73,7 @@ Async<net::Response> poll_node(Services& services, Call& call) {
     news.generation = services.commits.state().last_commit();
     news.cancel = not_its_own(services.commits.state(), *id, poll.holds);
     Duration left = until - services.env.uptime();
-    if (!news.cancel.empty() || left <= Duration(0) || services.stopping || poll.restarted) break;
+    if (!news.cancel.empty() || left <= Duration(0) || !services.may_wait() || poll.restarted) break;
     Wake wake = co_await link.news.wait(services.env, left, call.request.peer_watch);
     if (wake == Wake::gone) break;
   }

@@ -107,7 +107,8 @@ Async<net::Response> cancel_task(Services& services, Call& call) {
   co_return json_response(std::move(answer));
 }
 
-/// `?wait=20` answers once the task is resolved, or after so many seconds as it is then.
+/// `?wait=20s` answers once the task is resolved, or after so long as it is then; with `&while=pending` also once it is in
+/// another state than that.
 Async<net::Response> native_task(Services& services, Call& call) {
   TaskId id = call.task_id();
   call.require("queue:status:" + id.to_string());
@@ -118,9 +119,15 @@ Async<net::Response> native_task(Services& services, Call& call) {
     if (!parsed) throw Error(ErrorCode::invalid_input, "wait: must be a duration such as 20s");
     wait = std::min(*parsed, services.long_poll);
   }
+  std::optional<wire::TaskState> during;
+  if (auto text = call.query_value("while"); !text.empty()) {
+    during = wire::parse_task_state(text);
+    if (!during) throw Error(ErrorCode::invalid_input, fmt::format("while: \"{}\" is not a state", shorten(text, 40)));
+  }
+  auto goes_on = [&](const state::Task& task) { return !task.resolved() && (!during || task.state() == *during); };
   Duration until = services.env.uptime() + wait;
   state::Task task = co_await durable_task(services, id);
-  while (!task.resolved() && services.env.uptime() < until && !services.stopping) {
+  while (goes_on(task) && services.env.uptime() < until && services.may_wait()) {
     Duration left = until - services.env.uptime();
     Wake wake = co_await services.task_lines[id].wait(services.env, left, call.request.peer_watch);
     task = co_await durable_task(services, id);
@@ -173,7 +180,7 @@ void add_task_routes(Router& router, Services& services) {
   router.add({get, queue + "/task/:taskId/status", "status", Dialect::taskcluster, bind(task_status), true, {}});
   router.add({post, queue + "/task/:taskId/cancel", "cancelTask", Dialect::taskcluster, bind(cancel_task), true, {}});
   router.add({get, "/v1/tasks", "listTasks", Dialect::native, bind(list_tasks), true, {"state"}});
-  router.add({get, "/v1/tasks/:taskId", "getTask", Dialect::native, bind(native_task), true, {"wait"}});
+  router.add({get, "/v1/tasks/:taskId", "getTask", Dialect::native, bind(native_task), true, {"wait", "while"}});
 }
 
 }  // namespace gantry::server

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/sqlite/database.h"
 #include "store/sqlite/limits.h"
 #include "store/sqlite/support_test.h"
 
@@ -194,23 +195,50 @@ TEST_F(SqliteStoreTest, a_log_that_belongs_to_nothing_is_ignored) {
 TEST_F(SqliteStoreTest, the_log_does_not_grow_without_end) {
   auto store = open_sqlite(path_);
   constexpr std::int64_t log_bytes_max = 3 * sqlite::wal_restart_bytes;
-  constexpr std::size_t row_bytes = 32 << 10;
-  constexpr std::uint64_t batch_rows = 64;
-  auto batches = 4 * sqlite::wal_restart_bytes / std::int64_t(row_bytes * batch_rows);
-  for (std::int64_t n = 0; n < batches; ++n) {
-    // The same keys over and over: the file stays small.
-    auto result = write_and_wait(*store, numbered_batch(static_cast<std::uint64_t>(n % 4), batch_rows, row_bytes));
-    ASSERT_EQ(result.outcome, Outcome::durable) << result.message;
-    ASSERT_LT(store->metrics().wal_bytes, log_bytes_max);
-  }
+  constexpr std::uint64_t batch_rows = 4;
+  constexpr std::size_t row_bytes = 128 << 10;
+  constexpr std::int64_t batches = 6 * sqlite::wal_restart_bytes / std::int64_t(row_bytes * batch_rows);
+  // Each batch is given inside the `done` of the one before, so a checkpoint never finds the writer idle. The same keys
+  // over and over: the file stays small.
+  std::atomic<std::int64_t> log_bytes = 0;
+  std::promise<std::int64_t> finished;
+  std::function<void(std::int64_t)> next = [&](std::int64_t n) {
+    store->write({numbered_batch(static_cast<std::uint64_t>(n % 4), batch_rows, row_bytes)},
+                 [&, n](WriteResult result) {
+                   log_bytes = std::max<std::int64_t>(log_bytes, store->metrics().wal_bytes);
+                   if (result.outcome != Outcome::durable || n + 1 == batches) return finished.set_value(n + 1);
+                   next(n + 1);
+                 });
+  };
+  next(0);
+  auto written = finished.get_future();
+  ASSERT_EQ(written.wait_for(write_deadline), std::future_status::ready);
+  EXPECT_EQ(written.get(), batches);
+  EXPECT_LT(log_bytes, log_bytes_max);
+  EXPECT_LT(std::int64_t(std::filesystem::file_size(path_ + "-wal")), log_bytes_max);
   auto metrics = store->metrics();
   EXPECT_GE(metrics.checkpoints, 2);
   EXPECT_EQ(metrics.checkpoint_failures, 0);
   EXPECT_EQ(metrics.commits, batches);
   EXPECT_EQ(metrics.rows, batches * std::int64_t(batch_rows));
-  EXPECT_LT(std::int64_t(std::filesystem::file_size(path_ + "-wal")), log_bytes_max);
   store.reset();
   EXPECT_FALSE(std::filesystem::exists(path_ + "-wal")) << "a clean end leaves one file";
+}
+
+TEST_F(SqliteStoreTest, a_batch_that_cannot_be_written_whole_is_not_written_at_all) {
+  auto store = open_sqlite(path_);
+  ASSERT_EQ(write_and_wait(*store, {put(TableId::definition, 1, "v")}).outcome, Outcome::durable);
+  // Not a failure after which SQLite rolls back by itself.
+  sqlite::Database(path_, sqlite::Database::Access::read_write, "").execute("DROP TABLE node");
+  auto result = write_and_wait(*store, {put(TableId::definition, 2, "v"), {TableId::node, {0, "n"}, value("v")}});
+  EXPECT_EQ(result.outcome, Outcome::failed);
+  EXPECT_TRUE(contains(result.message, "no such table: node")) << result.message;
+  EXPECT_EQ(store->read(TableId::definition, {2, ""}), nullptr);
+  EXPECT_EQ(write_and_wait(*store, {put(TableId::definition, 3, "v")}).outcome, Outcome::durable);
+  store.reset();
+  store = open_sqlite(path_);
+  EXPECT_EQ(store->read(TableId::definition, {2, ""}), nullptr);
+  EXPECT_NE(store->read(TableId::definition, {3, ""}), nullptr);
 }
 
 TEST_F(SqliteStoreTest, readers_in_many_threads_see_whole_batches) {

@@ -1,0 +1,366 @@
+#include "agent/agent.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/this_coro.hpp>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "agent/limits.h"
+#include "agent/server_api.h"
+#include "agent/task/task_run.h"
+#include "base/log.h"
+
+namespace gantry::agent {
+namespace {
+
+constexpr const char* network_name = "gantry-tasks";
+constexpr Duration start_retry = seconds(2);
+
+/// The id that this data directory's agent keeps for life.
+NodeId agent_id(Env& env, const std::string& directory) {
+  std::string path = directory + "/agent-id";
+  std::string text;
+  std::ifstream(path) >> text;
+  if (auto id = NodeId::parse(text)) return *id;
+  NodeId id = NodeId::random(env);
+  std::ofstream file(path);
+  file << id.to_string() << "\n";
+  file.close();
+  if (!file) throw Error(ErrorCode::unavailable, fmt::format("cannot write {}", path), "check the data directory");
+  return id;
+}
+
+void make_directory(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    throw Error(ErrorCode::unavailable, fmt::format("cannot make {}: {}", path, error.message()),
+                "choose another data directory");
+  }
+  ::chmod(path.c_str(), 0700);
+}
+
+std::string host_name() {
+  char name[256] = "node";
+  ::gethostname(name, sizeof name - 1);
+  return name;
+}
+
+std::optional<wire::RunRef> run_of(const engine::ContainerSummary& container) {
+  auto task = container.labels.find(task_label);
+  auto run = container.labels.find(run_label);
+  if (task == container.labels.end() || run == container.labels.end()) return std::nullopt;
+  auto id = TaskId::parse(task->second);
+  if (!id) return std::nullopt;
+  return wire::RunRef{*id, std::atoi(run->second.c_str())};
+}
+
+}  // namespace
+
+class Agent::Impl {
+ public:
+  Impl(Env& env, AgentSettings settings, std::shared_ptr<net::Transport> transport,
+       std::shared_ptr<engine::Engine> engine)
+      : env_(env),
+        settings_(std::move(settings)),
+        server_(env, std::move(transport), settings_.server_host, settings_.server_port),
+        engine_(std::move(engine)),
+        signer_(std::make_shared<const wire::HawkSigner>(settings_.credentials)),
+        scope_(env.executor(), "agent") {
+    make_directory(settings_.data_directory);
+    run_settings_.spool_directory = settings_.data_directory + "/spool";
+    make_directory(run_settings_.spool_directory);
+    id_ = agent_id(env, settings_.data_directory);
+    if (settings_.name.empty()) settings_.name = host_name();
+    if (settings_.worker_id.empty()) settings_.worker_id = "node-" + id_.to_string();
+    run_settings_.agent_id = id_.to_string();
+    run_settings_.task_queue = settings_.task_queue;
+    run_settings_.worker_group = settings_.worker_group;
+    run_settings_.worker_id = settings_.worker_id;
+    run_settings_.network = network_name;
+    run_settings_.log_bytes_max = settings_.log_bytes_max;
+  }
+
+  void start() { scope_.spawn("main", main()); }
+
+  Async<> stop(bool abort) {
+    stopping_ = true;
+    if (abort) {
+      for (auto& [ref, run] : runs_) run->abort();
+      Duration until = env_.uptime() + stop_patience;
+      while (!runs_.empty() && env_.uptime() < until) co_await slot_freed_.wait_for(env_, milliseconds(100));
+    }
+    scope_.cancel();
+    co_await scope_.join();
+  }
+
+  int running() const { return static_cast<int>(runs_.size()); }
+  bool ready() const { return ready_; }
+
+ private:
+  /// Reaches the engine and the server, takes up what runs, then works.
+  Async<> main() {
+    co_await find_engine();
+    co_await adopt();
+    co_await first_poll();
+    ready_ = true;
+    scope_.spawn("poll", poll_server());
+    scope_.spawn("claims", claim_tasks());
+    scope_.spawn("upkeep", watch_engine());
+  }
+
+  Async<> find_engine() {
+    bool told = false;
+    for (;;) {
+      std::optional<Error> failure;
+      try {
+        engine_info_ = co_await engine_->info();
+        co_await engine_->ensure_network(network_name);
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (!failure) break;
+      if (!told) log_warning("waiting for the container engine: {} ({})", failure->message(), failure->hint());
+      told = true;
+      co_await env_.sleep(start_retry);
+    }
+    if (settings_.slots == 0) settings_.slots = std::max(2, 2 * engine_info_.cpus);
+    if (told) log_info("the container engine answers: {}", engine_info_.name);
+  }
+
+  /// Containers of ours from before a restart: those whose runs are still ours go on, the others are removed.
+  Async<> adopt() {
+    std::vector<engine::ContainerSummary> containers;
+    for (;;) {
+      std::optional<Error> failure;
+      try {
+        containers = co_await engine_->list_containers(agent_label, id_.to_string());
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (!failure) break;
+      co_await env_.sleep(start_retry);
+    }
+    std::set<std::string> spools;
+    for (const auto& container : containers) {
+      auto ref = run_of(container);
+      bool resumed = false;
+      if (ref) resumed = co_await resume(*ref, container.id);
+      if (!resumed) {
+        co_await remove_quietly(container.id);
+      } else {
+        spools.insert(fmt::format("{}-{}.spool", ref->task.to_string(), ref->run));
+      }
+    }
+    for (const auto& file : std::filesystem::directory_iterator(run_settings_.spool_directory)) {
+      if (!spools.contains(file.path().filename())) std::filesystem::remove(file.path());
+    }
+    if (!runs_.empty()) log_info("took up {} running task(s)", runs_.size());
+  }
+
+  Async<bool> resume(wire::RunRef ref, std::string container) {
+    std::string body = worker_body(1);
+    for (;;) {
+      std::optional<Error> failure;
+      try {
+        std::string answer =
+            co_await server_.post_json(signer_, native_run_path(ref) + "/resume", body, request_timeout);
+        json::value element = value_or_throw(parse_json(answer));
+        begin_run(read_claim(element), std::move(container));
+        co_return true;
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (!may_retry(*failure)) co_return false;
+      co_await env_.sleep(start_retry);
+    }
+  }
+
+  std::string worker_body(int tasks) const {
+    std::string body;
+    JsonWriter out(body);
+    out.begin_object().field("workerGroup", settings_.worker_group).field("workerId", settings_.worker_id);
+    out.field("tasks", tasks).end_object();
+    return body;
+  }
+
+  void begin_run(ClaimedRun claim, std::string container) {
+    wire::RunRef ref = claim.run;
+    auto run = std::make_shared<TaskRun>(env_, *engine_, server_, run_settings_, std::move(claim), std::move(container));
+    runs_[ref] = run;
+    scope_.spawn("task " + ref.task.to_string(), hold(run));
+  }
+
+  Async<> hold(std::shared_ptr<TaskRun> run) {
+    std::exception_ptr failure;
+    try {
+      co_await run->run();
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    runs_.erase(run->ref());
+    slot_freed_.notify_all();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  wire::NodePoll describe() const {
+    wire::NodePoll poll;
+    poll.name = settings_.name;
+    poll.task_queue = settings_.task_queue;
+    poll.worker_group = settings_.worker_group;
+    poll.worker_id = settings_.worker_id;
+    poll.slots = settings_.slots;
+    poll.memory_bytes = engine_info_.memory_bytes;
+    poll.cpus = engine_info_.cpus;
+    poll.version = GANTRY_VERSION;
+    poll.seen_generation = generation_;
+    for (const auto& [ref, run] : runs_) poll.holds.push_back(ref);
+    return poll;
+  }
+
+  std::string poll_target() const { return fmt::format("/v1/nodes/{}/poll", id_.to_string()); }
+
+  Async<> first_poll() {
+    bool told = false;
+    for (;;) {
+      wire::NodePoll poll = describe();
+      poll.restarted = true;
+      bool ok = co_await poll_once(std::move(poll), !told);
+      if (ok) co_return;
+      told = true;
+      co_await env_.sleep(start_retry);
+    }
+  }
+
+  Async<bool> poll_once(wire::NodePoll poll, bool tell) {
+    std::optional<Error> failure;
+    try {
+      std::string answer = co_await server_.post_json(signer_, poll_target(), wire::to_json(poll), long_poll_timeout);
+      take_news(value_or_throw(wire::parse_node_news(answer)));
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (failure && tell) log_warning("poll: {}", failure->message());
+    co_return !failure;
+  }
+
+  void take_news(wire::NodeNews news) {
+    if (news.generation < generation_) return;
+    generation_ = news.generation;
+    for (const wire::RunRef& ref : news.cancel) {
+      auto run = runs_.find(ref);
+      if (run != runs_.end()) run->second->cancel();
+    }
+  }
+
+  Async<> poll_server() {
+    bool last_ok = true;
+    for (;;) {
+      bool ok = co_await poll_once(describe(), last_ok);
+      if (ok && !last_ok) log_info("the server answers again");
+      last_ok = ok;
+      if (!ok) co_await env_.sleep(seconds(1));
+    }
+  }
+
+  Async<> claim_tasks() {
+    while (!stopping_) {
+      int free = settings_.slots - running();
+      if (free <= 0 || !engine_answers_) {
+        co_await slot_freed_.wait_for(env_, seconds(1));
+        continue;
+      }
+      std::optional<Error> failure;
+      try {
+        co_await claim_some(std::min(free, claim_tasks_max));
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (failure) co_await env_.sleep(seconds(1));
+    }
+  }
+
+  Async<> claim_some(int tasks) {
+    std::string target = "/api/queue/v1/claim-work/" + settings_.task_queue;
+    std::string answer = co_await server_.post_json(signer_, target, worker_body(tasks), long_poll_timeout);
+    json::value document = value_or_throw(parse_json(answer));
+    const json::object* object = document.if_object();
+    const json::value* claims = object ? object->if_contains("tasks") : nullptr;
+    if (!claims || !claims->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no tasks");
+    for (const auto& element : claims->get_array()) begin_run(read_claim(element), "");
+  }
+
+  /// Stops claiming while the engine does not answer; removes what is left of runs that are over.
+  Async<> watch_engine() {
+    for (;;) {
+      co_await env_.sleep(engine_answers_ ? engine_check_interval : seconds(1));
+      std::optional<Error> failure;
+      try {
+        auto containers = co_await engine_->list_containers(agent_label, id_.to_string());
+        bool was_away = !engine_answers_;
+        engine_answers_ = true;
+        if (was_away) {
+          log_info("the container engine answers again");
+          slot_freed_.notify_all();
+          co_await engine_->ensure_network(network_name);
+        }
+        for (const auto& container : containers) {
+          auto ref = run_of(container);
+          if (!ref || !runs_.contains(*ref)) co_await remove_quietly(container.id);
+        }
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (!failure) continue;
+      if (engine_answers_) log_warning("the container engine does not answer: {}", failure->message());
+      engine_answers_ = false;
+    }
+  }
+
+  Async<> remove_quietly(std::string container) {
+    std::optional<Error> failure;
+    try {
+      co_await engine_->remove_container(container);
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (failure) log_warning("cannot remove container {}: {}", container.substr(0, 12), failure->message());
+  }
+
+  Env& env_;
+  AgentSettings settings_;
+  ServerApi server_;
+  std::shared_ptr<engine::Engine> engine_;
+  Signer signer_;
+  NodeId id_;
+  RunSettings run_settings_;
+  engine::EngineInfo engine_info_;
+  std::map<wire::RunRef, std::shared_ptr<TaskRun>> runs_;
+  Event slot_freed_;
+  std::uint64_t generation_ = 0;
+  bool engine_answers_ = true;
+  bool ready_ = false;
+  bool stopping_ = false;
+  Scope scope_;
+};
+
+Agent::Agent(Env& env, AgentSettings settings, std::shared_ptr<net::Transport> server,
+             std::shared_ptr<engine::Engine> engine)
+    : impl_(std::make_unique<Impl>(env, std::move(settings), std::move(server), std::move(engine))) {}
+
+Agent::~Agent() = default;
+
+void Agent::start() { impl_->start(); }
+
+Async<> Agent::stop(bool abort) { co_await impl_->stop(abort); }
+
+int Agent::running() const { return impl_->running(); }
+
+bool Agent::ready() const { return impl_->ready(); }
+
+}  // namespace gantry::agent

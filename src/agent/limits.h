@@ -1,0 +1,27 @@
+// Bounds and waits of the agent.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/time.h"
+
+namespace gantry::agent {
+
+inline constexpr Duration request_timeout = seconds(30);
+inline constexpr Duration long_poll_timeout = seconds(40);   // the server answers within 20 s
+inline constexpr Duration retry_delay_min = milliseconds(200);
+inline constexpr Duration retry_delay_max = seconds(5);
+/// How long a result is offered to a server that does not answer; by then the claim is long gone.
+inline constexpr Duration report_patience = minutes(45);
+inline constexpr Duration engine_check_interval = seconds(30);
+/// How long running tasks wait for an engine that went away before they are handed back.
+inline constexpr Duration engine_patience = seconds(60);
+inline constexpr Duration stop_patience = seconds(10);
+
+inline constexpr std::size_t log_piece_bytes_max = 1u << 20;  // of one append
+inline constexpr std::int64_t upload_bytes_per_s_min = 256 * 1024;
+inline constexpr int upload_tries_max = 5;
+inline constexpr int claim_tasks_max = 32;
+
+}  // namespace gantry::agent

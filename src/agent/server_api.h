@@ -1,0 +1,51 @@
+// The server as the agent talks to it: the queue's API and the native channel, signed, with errors turned into Error.
+//
+// io_context thread only.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "base/env.h"
+#include "net/transport.h"
+#include "wire/hawk.h"
+#include "wire/node_messages.h"
+
+namespace gantry::agent {
+
+using Signer = std::shared_ptr<const wire::HawkSigner>;
+
+class ServerApi {
+ public:
+  ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port);
+
+  /// The answer's body. Throws Error: what the server said, or unavailable / deadline_exceeded.
+  Async<std::string> call(Signer signer, net::Method method, std::string target, std::string body,
+                          std::string content_type, Duration timeout);
+  Async<std::string> post_json(Signer signer, std::string target, std::string body, Duration timeout);
+
+  /// Appends to a run's live log; returns its size on the server. `name` is the live artifact.
+  Async<std::int64_t> append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
+                                 std::string bytes);
+  /// Uploads to a URL that the server gave out, unsigned. `bytes` must be the body's length.
+  Async<> put_url(std::string url, std::string content_type, std::shared_ptr<net::BodyReader> body,
+                  std::int64_t bytes);
+
+  Env& env() { return env_; }
+  std::string root_url() const;
+
+ private:
+  Env& env_;
+  std::shared_ptr<net::Transport> transport_;
+  std::string host_;
+  std::uint16_t port_;
+};
+
+/// "/v1/tasks/<id>/runs/<run>" and "/api/queue/v1/task/<id>/runs/<run>".
+std::string native_run_path(wire::RunRef run);
+std::string queue_run_path(wire::RunRef run);
+
+/// The server is not there or not well: the same request may work later.
+bool may_retry(const Error& error);
+
+}  // namespace gantry::agent

@@ -1,0 +1,151 @@
+// artifacts: uploads what payload.artifacts names from the stopped container (taskcluster.md 1.5). What is missing or of
+// another type becomes an error artifact and fails the task: a green task has what it promised.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "agent/limits.h"
+#include "agent/task/feature.h"
+#include "base/json.h"
+#include "engine/tar_reader.h"
+
+namespace gantry::agent {
+namespace {
+
+using wire::ArtifactSpec;
+
+struct ContentType {
+  std::string_view extension;
+  std::string_view type;
+};
+constexpr ContentType content_types[] = {
+    {"txt", "text/plain; charset=utf-8"}, {"log", "text/plain; charset=utf-8"}, {"html", "text/html; charset=utf-8"},
+    {"css", "text/css"},                  {"js", "text/javascript"},            {"json", "application/json"},
+    {"xml", "application/xml"},           {"csv", "text/csv; charset=utf-8"},   {"md", "text/markdown; charset=utf-8"},
+    {"png", "image/png"},                 {"jpg", "image/jpeg"},                {"jpeg", "image/jpeg"},
+    {"gif", "image/gif"},                 {"svg", "image/svg+xml"},             {"webp", "image/webp"},
+    {"pdf", "application/pdf"},           {"zip", "application/zip"},           {"gz", "application/gzip"},
+    {"tgz", "application/gzip"},          {"tar", "application/x-tar"},         {"xz", "application/x-xz"},
+    {"zst", "application/zstd"},          {"wasm", "application/wasm"},         {"yml", "application/yaml"},
+    {"yaml", "application/yaml"},
+};
+
+std::string content_type_of(std::string_view name) {
+  auto dot = name.rfind('.');
+  std::string_view extension = dot == std::string_view::npos ? "" : name.substr(dot + 1);
+  for (const auto& known : content_types) {
+    if (known.extension == extension) return std::string(known.type);
+  }
+  return "application/octet-stream";
+}
+
+std::string artifact_path(const RunContext& run, const std::string& name) {
+  return fmt::format("{}/artifacts/{}", queue_run_path(run.run), net::percent_encode(name));
+}
+
+/// Records the artifact; the URL to put its bytes to.
+Async<std::string> announce(RunContext& run, std::string name, std::string type, Time expires, std::int64_t bytes) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("storageType", "s3").field("expires", expires).field("contentType", type);
+  out.field("contentLength", bytes).end_object();
+  std::string answer = co_await run.server.post_json(run.signer, artifact_path(run, name), body, request_timeout);
+  json::value document = value_or_throw(parse_json(answer));
+  co_return std::string(document.at("putUrl").as_string());
+}
+
+Async<> announce_error(RunContext& run, std::string name, Time expires, std::string reason, std::string message) {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("storageType", "error").field("expires", expires).field("reason", reason);
+  out.field("message", message).end_object();
+  co_await run.server.post_json(run.signer, artifact_path(run, name), body, request_timeout);
+}
+
+/// The part of an entry's name behind the directory that was asked for; empty for the directory itself or what would
+/// leave it.
+std::string relative_name(std::string_view entry) {
+  auto slash = entry.find('/');
+  std::string relative(slash == std::string_view::npos ? "" : entry.substr(slash + 1));
+  bool leaves = relative.starts_with("../") || relative.find("/../") != std::string::npos || relative == "..";
+  return leaves ? std::string() : relative;
+}
+
+class Artifacts : public Feature {
+ public:
+  Async<> stopped(RunContext& run) override {
+    std::vector<std::string> failed;
+    for (const ArtifactSpec& spec : run.payload.artifacts) {
+      bool uploaded = co_await upload_with_retries(run, spec);
+      if (!uploaded) failed.push_back(spec.name);
+    }
+    if (!failed.empty()) {
+      throw Error(ErrorCode::not_found, fmt::format("artifacts missing: {}", fmt::join(failed, ", ")));
+    }
+  }
+
+ private:
+  /// False if it cannot be had, which has been logged and recorded then.
+  Async<bool> upload_with_retries(RunContext& run, ArtifactSpec spec) {
+    Time expires = spec.expires.value_or(run.expires);
+    for (int attempt = 1;; ++attempt) {
+      std::optional<Error> failure;
+      try {
+        co_await upload(run, spec, expires);
+      } catch (const Error& error) {
+        failure = error;
+      }
+      if (!failure) co_return true;
+      if (may_retry(*failure) && attempt < upload_tries_max) {
+        co_await run.env.sleep(std::min(retry_delay_min * (1 << attempt), retry_delay_max));
+        continue;
+      }
+      co_await give_up(run, spec, expires, *failure);
+      co_return false;
+    }
+  }
+
+  Async<> give_up(RunContext& run, ArtifactSpec spec, Time expires, Error failure) {
+    bool missing = failure.code() == ErrorCode::not_found;
+    bool wrong_type = failure.code() == ErrorCode::invalid_input;
+    std::string text = missing ? fmt::format("Artifact \"{}\" not found at \"{}\"", spec.name, spec.path)
+                               : fmt::format("Artifact \"{}\" from \"{}\": {}", spec.name, spec.path, failure.message());
+    co_await run.log.error_line(text);
+    if (!missing && !wrong_type) co_return;
+    std::string reason = missing ? "file-missing-on-worker" : "invalid-resource-on-worker";
+    co_await announce_error(run, spec.name, expires, reason, text);
+  }
+
+  Async<> upload(RunContext& run, ArtifactSpec spec, Time expires) {
+    auto archive = co_await run.engine.copy_out(run.container, spec.path);
+    auto tar = std::make_shared<engine::TarReader>(archive);
+    auto first = co_await tar->next();
+    bool directory = spec.type == ArtifactSpec::Type::directory;
+    auto wanted = directory ? engine::TarEntryType::directory : engine::TarEntryType::file;
+    if (!first || first->type != wanted) {
+      throw Error(ErrorCode::invalid_input, fmt::format("is not a {}", directory ? "directory" : "file"));
+    }
+    if (!directory) {
+      co_await upload_entry(run, tar, spec.name, expires, first->bytes);
+      co_return;
+    }
+    while (auto entry = co_await tar->next()) {
+      std::string relative = relative_name(entry->name);
+      if (entry->type != engine::TarEntryType::file || relative.empty()) continue;
+      co_await upload_entry(run, tar, spec.name + "/" + relative, expires, entry->bytes);
+    }
+  }
+
+  Async<> upload_entry(RunContext& run, std::shared_ptr<engine::TarReader> tar, std::string name, Time expires,
+                       std::int64_t bytes) {
+    std::string type = content_type_of(name);
+    std::string url = co_await announce(run, name, type, expires, bytes);
+    co_await run.server.put_url(std::move(url), type, engine::tar_entry_body(tar), bytes);
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Feature> make_artifacts() { return std::make_unique<Artifacts>(); }
+
+}  // namespace gantry::agent

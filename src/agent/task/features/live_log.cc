@@ -1,0 +1,21 @@
+// localLiveLog: the log is readable on the server while the task runs (design 3.13).
+#include "agent/limits.h"
+#include "agent/task/feature.h"
+
+namespace gantry::agent {
+namespace {
+
+class LiveLog : public Feature {
+ public:
+  Async<> link(RunContext& run) override {
+    run.log.start(run.scope, run.payload.log);
+    co_return;
+  }
+  Async<> killed(RunContext& run) override { co_await run.log.flush(report_patience); }
+};
+
+}  // namespace
+
+std::unique_ptr<Feature> make_live_log() { return std::make_unique<LiveLog>(); }
+
+}  // namespace gantry::agent

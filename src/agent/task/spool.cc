@@ -1,0 +1,104 @@
+#include "agent/task/spool.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/error.h"
+
+namespace gantry::agent {
+namespace {
+
+constexpr std::int64_t header_bytes = 5;
+
+Error spool_error(const char* what, const std::string& path) {
+  return Error(ErrorCode::unavailable, fmt::format("cannot {} {}: {}", what, path, std::strerror(errno)),
+               "check the disk that holds the agent's data directory");
+}
+
+}  // namespace
+
+Spool::Spool(std::string path) : path_(std::move(path)) {
+  file_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file_ < 0) throw spool_error("open", path_);
+  recover();
+}
+
+Spool::~Spool() { ::close(file_); }
+
+bool Spool::read_header(std::int64_t at, int& stream, std::uint32_t& length) const {
+  unsigned char header[header_bytes];
+  if (::pread(file_, header, header_bytes, at) != header_bytes) return false;
+  stream = header[0];
+  length = static_cast<std::uint32_t>(header[1] | header[2] << 8 | header[3] << 16) |
+           static_cast<std::uint32_t>(header[4]) << 24;
+  return stream < streams && length <= frame_bytes_max;
+}
+
+void Spool::recover() {
+  struct stat info {};
+  if (::fstat(file_, &info) != 0) throw spool_error("read", path_);
+  int stream = 0;
+  std::uint32_t length = 0;
+  while (read_header(file_bytes_, stream, length) && file_bytes_ + header_bytes + length <= info.st_size) {
+    file_bytes_ += header_bytes + length;
+    bytes_ += length;
+    stream_bytes_[static_cast<std::size_t>(stream)] += length;
+  }
+  if (file_bytes_ != info.st_size && ::ftruncate(file_, file_bytes_) != 0) throw spool_error("truncate", path_);
+}
+
+void Spool::append(int stream, std::string_view bytes) {
+  if (bytes.empty()) return;
+  GANTRY_ASSERT(bytes.size() <= frame_bytes_max && stream >= 0 && stream < streams);
+  auto length = static_cast<std::uint32_t>(bytes.size());
+  unsigned char header[header_bytes] = {static_cast<unsigned char>(stream), static_cast<unsigned char>(length),
+                                        static_cast<unsigned char>(length >> 8),
+                                        static_cast<unsigned char>(length >> 16),
+                                        static_cast<unsigned char>(length >> 24)};
+  iovec parts[2] = {{header, header_bytes}, {const_cast<char*>(bytes.data()), bytes.size()}};
+  auto whole = header_bytes + static_cast<std::int64_t>(length);
+  ssize_t wrote = ::pwritev(file_, parts, 2, file_bytes_);
+  if (wrote != whole) {
+    if (wrote >= 0) errno = ENOSPC;
+    Error error = spool_error("write", path_);
+    if (::ftruncate(file_, file_bytes_) != 0) error = error.in("and then truncate");
+    throw error;
+  }
+  file_bytes_ += whole;
+  bytes_ += length;
+  stream_bytes_[static_cast<std::size_t>(stream)] += length;
+}
+
+std::string Spool::read(std::int64_t offset, std::size_t bytes_max) {
+  if (offset < reading_.logical) reading_ = {};
+  std::string out;
+  Position at = reading_;
+  int stream = 0;
+  std::uint32_t length = 0;
+  while (at.file < file_bytes_ && out.size() < bytes_max) {
+    if (!read_header(at.file, stream, length)) throw spool_error("read", path_);
+    std::int64_t wanted = offset + static_cast<std::int64_t>(out.size());
+    std::int64_t skip = wanted - at.logical;
+    if (skip < length) {
+      auto take = std::min<std::size_t>(length - static_cast<std::size_t>(skip), bytes_max - out.size());
+      std::size_t old = out.size();
+      out.resize(old + take);
+      ssize_t got = ::pread(file_, out.data() + old, take, at.file + header_bytes + skip);
+      if (got != static_cast<ssize_t>(take)) throw spool_error("read", path_);
+      if (old == 0) reading_ = at;
+    }
+    at.file += header_bytes + length;
+    at.logical += length;
+  }
+  return out;
+}
+
+void Spool::remove() { ::unlink(path_.c_str()); }
+
+}  // namespace gantry::agent

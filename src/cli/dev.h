@@ -1,0 +1,23 @@
+// `gantry dev`: a server and an agent in one process, talking over real HTTP, on one data directory.
+#pragma once
+
+#include <string>
+
+#include "cli/credentials.h"
+
+namespace gantry::cli {
+
+struct DevSettings {
+  DataDirectory data;
+  std::string listen;
+  std::string engine_url;
+  std::string task_queue;
+  int slots = 0;  // 0: the agent's default
+  bool insecure = false;
+  bool abort_tasks = false;
+};
+
+/// Until SIGINT or SIGTERM. Throws Error if it cannot start.
+int run_dev(const DevSettings& settings);
+
+}  // namespace gantry::cli

@@ -1,0 +1,59 @@
+#include "sim/api_client.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+
+namespace gantry::sim {
+namespace {
+
+constexpr std::string_view host = "gantry.example";
+constexpr std::uint16_t port = 80;
+/// A 503 is explained by trouble that was over at most so long before the request was sent.
+constexpr std::int64_t trouble_lingers_us = 2'000'000;
+
+}  // namespace
+
+Async<Answer> ApiClient::call(net::Method method, std::string target, std::string body, Signer signer,
+                              Duration timeout) {
+  net::OutgoingRequest request;
+  request.method = method;
+  request.timeout = timeout;
+  request.headers.add("host", std::string(host));
+  if (!body.empty()) request.headers.add("content-type", "application/json");
+  wire::HawkTarget signed_target{net::method_name(method), target, host, port};
+  request.headers.add("authorization", signer->header(signed_target, env_.now(), wire::hawk_nonce(env_)));
+  request.target = target;
+  request.body = std::move(body);
+  Answer answer;
+  answer.sent_us = env_.uptime_us();
+  try {
+    net::IncomingResponse response = co_await link_.exchange(std::move(request), 0);
+    answer.status = response.status;
+    answer.body = std::move(response.body);
+  } catch (const Error&) {
+    answer.status = 0;
+  }
+  check(answer, target);
+  co_return answer;
+}
+
+void ApiClient::check(const Answer& answer, std::string_view target) {
+  if (answer.status == 503 && world_.watch.last_trouble_us() + trouble_lingers_us < answer.sent_us) {
+    world_.fail(fmt::format("{}: 503 from a server that is in no trouble: {}", target, shorten(answer.body, 400)));
+  }
+  bool wrong = answer.status == 400 || answer.status == 403 || answer.status == 405;
+  if (wrong) {
+    world_.fail(fmt::format("{}: {} for a proper request: {}", target, answer.status, shorten(answer.body, 400)));
+  }
+}
+
+void ApiClient::saw_status(const Answer& answer, std::string_view where) {
+  if (!answer.ok()) return;
+  auto document = parse_json(answer.body);
+  const json::value* status = document ? document.value().as_object().if_contains("status") : nullptr;
+  if (!status) return world_.fail(fmt::format("{}: the answer has no status: {}", where, shorten(answer.body, 400)));
+  world_.oracle.saw_task(seen_of(*status), answer.sent_us, env_.uptime_us(), where);
+}
+
+}  // namespace gantry::sim

@@ -1,0 +1,91 @@
+// The kinds of faults that a simulation can inject, one table; and how often each of them was.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/error.h"
+#include "sim/random.h"
+
+namespace gantry::sim {
+
+enum class Fault : std::uint8_t {
+  request_lost,
+  request_doubled,
+  answer_lost,
+  message_delayed,
+  connection_reset,
+  cut,
+  server_crash,
+  crash_in_write,
+  server_restart,
+  server_pause,
+  disk_full,
+  disk_slow,
+  write_unknown,
+  open_fails,
+  clock_jump,
+  clock_skew,
+  worker_crash,
+  worker_pause,
+};
+inline constexpr int fault_count = 18;
+
+struct FaultInfo {
+  Fault fault;
+  std::string_view name;
+  std::string_view description;
+};
+/// In the order of Fault.
+inline constexpr FaultInfo fault_table[fault_count] = {
+    {Fault::request_lost, "request-lost", "a request never arrives; its client waits until its timeout"},
+    {Fault::request_doubled, "request-doubled", "a request arrives twice, the second time up to 15 s later"},
+    {Fault::answer_lost, "answer-lost", "an answer never arrives; the server may or may not notice, soon or late"},
+    {Fault::message_delayed, "message-delayed", "a request or an answer takes up to 20 s"},
+    {Fault::connection_reset, "connection-reset", "a connection breaks while its request is being answered"},
+    {Fault::cut, "cut", "one client and the server cannot reach each other, for up to 10 minutes"},
+    {Fault::server_crash, "server-crash", "the server dies, and starts again within up to 40 minutes"},
+    {Fault::crash_in_write, "crash-in-write", "the server dies while a write is in flight, which survives or not"},
+    {Fault::server_restart, "server-restart", "the server is stopped cleanly and started again"},
+    {Fault::server_pause, "server-pause", "the server's process stands still for up to 40 s"},
+    {Fault::disk_full, "disk-full", "every write fails for up to 4 minutes"},
+    {Fault::disk_slow, "disk-slow", "a write takes up to 8 s"},
+    {Fault::write_unknown, "write-unknown", "a write fails with an unknown outcome; it survives or not"},
+    {Fault::open_fails, "open-fails", "the store cannot be opened again at once"},
+    {Fault::clock_jump, "clock-jump", "the server's wall clock jumps by up to 90 s, either way"},
+    {Fault::clock_skew, "clock-skew", "a client's wall clock is off by up to 60 s"},
+    {Fault::worker_crash, "worker-crash", "a worker dies; containers of a native node go on, and it starts again"},
+    {Fault::worker_pause, "worker-pause", "a worker's process stands still for up to 30 minutes"},
+};
+
+inline std::string_view name_of(Fault fault) { return fault_table[static_cast<std::size_t>(fault)].name; }
+
+class Faults {
+ public:
+  using Counts = std::array<std::uint64_t, fault_count>;
+
+  /// "all", "none" or names separated by commas. Errors: invalid_input.
+  static Result<Faults> parse(std::string_view text);
+
+  bool enabled(Fault fault) const { return !calm_ && on_[static_cast<std::size_t>(fault)]; }
+  /// Whether the fault happens now, with this probability if it is enabled; then it is counted.
+  bool fires(Fault fault, Random& random, double probability) {
+    if (!enabled(fault) || !random.chance(probability)) return false;
+    ++counts_[static_cast<std::size_t>(fault)];
+    return true;
+  }
+  void count(Fault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
+  /// No more faults from now on.
+  void calm() { calm_ = true; }
+  bool is_calm() const { return calm_; }
+  const Counts& counts() const { return counts_; }
+
+ private:
+  std::array<bool, fault_count> on_{};
+  Counts counts_{};
+  bool calm_ = false;
+};
+
+}  // namespace gantry::sim

@@ -1,0 +1,58 @@
+#include "sim/sim_disk.h"
+
+namespace gantry::sim {
+namespace {
+
+constexpr std::int64_t ms_us = 1'000;
+constexpr std::int64_t write_us_min = 300;
+constexpr std::int64_t write_us_max = 8 * ms_us;
+constexpr std::int64_t slow_write_us_max = 8'000 * ms_us;
+
+constexpr double slow_chance = 0.004;
+constexpr double unknown_chance = 0.0008;
+constexpr double crash_chance = 0.0015;
+constexpr double open_fails_chance = 0.4;
+
+}  // namespace
+
+std::shared_ptr<store::Store> SimDisk::open(SimEnv& server, bool may_fail) {
+  if (may_fail && faults_.fires(Fault::open_fails, env_.random_source(), open_fails_chance)) {
+    throw Error(ErrorCode::unavailable, "the disk does not answer", "try again");
+  }
+  auto store = std::make_shared<store::MemoryStore>(
+      disk_, [this, &server](std::move_only_function<void()> complete) { schedule(server, std::move(complete)); });
+  store_ = store;
+  return store;
+}
+
+void SimDisk::schedule(SimEnv& server, std::move_only_function<void()> complete) {
+  auto store = store_.lock();
+  Random& random = env_.random_source();
+  std::int64_t latency = random.between(write_us_min, write_us_max);
+  if (faults_.fires(Fault::disk_slow, random, slow_chance)) latency = random.between(ms_us, slow_write_us_max);
+  if (full()) {
+    last_failure_us_ = env_.uptime_us() + latency;
+    store->fail_next(store::Outcome::failed);
+  } else if (faults_.fires(Fault::write_unknown, random, unknown_chance)) {
+    last_failure_us_ = env_.uptime_us() + latency;
+    store->fail_next(store::Outcome::unknown, random.chance(0.5));
+  } else if (crash_ && faults_.fires(Fault::crash_in_write, random, crash_chance)) {
+    env_.call_after_us(random.between(0, latency), [this] { crash_(); });
+  }
+  write_began_us_ = env_.uptime_us();
+  server.call_after_us(latency, std::move(complete));
+}
+
+void SimDisk::crash(bool in_flight_survives) {
+  if (auto store = store_.lock()) store->crash(in_flight_survives);
+  store_.reset();
+}
+
+bool SimDisk::in_flight() const {
+  auto store = store_.lock();
+  return store && store->in_flight();
+}
+
+std::int64_t SimDisk::writing_for_us() const { return in_flight() ? env_.uptime_us() - write_began_us_ : 0; }
+
+}  // namespace gantry::sim

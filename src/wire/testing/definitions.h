@@ -1,0 +1,26 @@
+// For tests: a task's definition as a client sends it, to be changed where a test is about.
+#pragma once
+
+#include <boost/json/serialize.hpp>
+#include <string>
+
+#include "base/json.h"
+
+namespace gantry::wire {
+
+inline json::object payload_json() {
+  return {{"image", "debian:12"}, {"command", {"true"}}, {"maxRunTime", 600}};
+}
+
+/// Valid if it is created at `created`: in an hour, for queue prov/queue.
+inline json::object task_json(Time created) {
+  return {{"taskQueueId", "prov/queue"},
+          {"created", format_time(created)},
+          {"deadline", format_time(created + hours(1))},
+          {"payload", payload_json()},
+          {"metadata", {{"name", "a test"}, {"description", ""}, {"owner", "me@example.com"}, {"source", "https://example.com/"}}}};
+}
+
+inline std::string text_of(const json::object& object) { return json::serialize(object); }
+
+}  // namespace gantry::wire
