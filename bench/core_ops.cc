@@ -1,15 +1,15 @@
-// How many decisions a second the core takes on one thread: create, claim, reclaim and complete, mixed, with 100,000 open
-// tasks in 20 queues of 7 priorities. Each operation is a transaction of its own and ends with its writes encoded, as the
-// server hands them to the store; here they are dropped. Parsing, authentication and the disk are not in it.
+// How many decisions a second the core takes on one thread: create, claim, reclaim and complete, mixed, with 100,000
+// open tasks in 20 queues of 7 priorities. Each operation is a transaction of its own and ends with its writes encoded,
+// as the server hands them to the store; here they are dropped. Parsing, authentication and the disk are not in it.
 //
 // Usage: core_ops [--quick] [--json]
-#include <fmt/format.h>
-
 #include <array>
-#include <boost/asio/io_context.hpp>
 #include <cstring>
 #include <string_view>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
 
 #include "base/crypto.h"
 #include "base/env.h"
@@ -205,7 +205,8 @@ int main(int argc, char** argv) {
   double per_second = static_cast<double>(operations) * 1e6 / static_cast<double>(passed_us);
   double bytes_each = static_cast<double>(workload.bytes_encoded() - bytes_before) / static_cast<double>(operations);
   if (as_json) {
-    fmt::print("[{{\"name\":\"core_ops_per_s\",\"value\":{:.0f},\"unit\":\"ops/s\",\"better\":\"higher\"}}]\n", per_second);
+    fmt::print("[{{\"name\":\"core_ops_per_s\",\"value\":{:.0f},\"unit\":\"ops/s\",\"better\":\"higher\"}}]\n",
+               per_second);
   } else {
     fmt::print("{:.0f} operations/s (create, claim, reclaim, complete) with {} open tasks; {:.0f} bytes encoded each\n",
                per_second, open_tasks, bytes_each);

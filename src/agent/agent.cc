@@ -1,14 +1,14 @@
 #include "agent/agent.h"
 
-#include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <boost/asio/this_coro.hpp>
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <set>
+
+#include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/limits.h"
 #include "agent/server_api.h"
@@ -20,6 +20,8 @@ namespace {
 
 constexpr const char* network_name = "gantry-tasks";
 constexpr Duration start_retry = seconds(2);
+constexpr Duration engine_retry = seconds(1);
+constexpr Duration claim_retry = seconds(1);
 
 /// The id that this data directory's agent keeps for life.
 NodeId agent_id(Env& env, const std::string& directory) {
@@ -71,7 +73,8 @@ class Agent::Impl {
         server_(env, std::move(transport), settings_.server_host, settings_.server_port),
         engine_(std::move(engine)),
         signer_(std::make_shared<const wire::HawkSigner>(settings_.credentials)),
-        scope_(env.executor(), "agent") {
+        scope_(env.executor(), "agent"),
+        claims_(env.executor(), "agent: claims") {
     make_directory(settings_.data_directory);
     run_settings_.spool_directory = settings_.data_directory + "/spool";
     make_directory(run_settings_.spool_directory);
@@ -84,12 +87,16 @@ class Agent::Impl {
     run_settings_.worker_id = settings_.worker_id;
     run_settings_.network = network_name;
     run_settings_.log_bytes_max = settings_.log_bytes_max;
+    run_settings_.agent_signer = signer_;
+    run_settings_.engine_away = [this] { engine_away(); };
   }
 
   void start() { scope_.spawn("main", main()); }
 
   Async<> stop(bool abort) {
     stopping_ = true;
+    // First, or a run that is handed back would be claimed again.
+    co_await stop_claiming();
     if (abort) {
       for (auto& [ref, run] : runs_) run->abort();
       Duration until = env_.uptime() + stop_patience;
@@ -97,6 +104,7 @@ class Agent::Impl {
     }
     scope_.cancel();
     co_await scope_.join();
+    co_await stop_claiming();
   }
 
   int running() const { return static_cast<int>(runs_.size()); }
@@ -108,6 +116,7 @@ class Agent::Impl {
     co_await find_engine();
     co_await adopt();
     co_await first_poll();
+    if (stopping_) co_return;
     ready_ = true;
     scope_.spawn("poll", poll_server());
     scope_.spawn("claims", claim_tasks());
@@ -191,7 +200,10 @@ class Agent::Impl {
 
   void begin_run(ClaimedRun claim, std::string container) {
     wire::RunRef ref = claim.run;
-    auto run = std::make_shared<TaskRun>(env_, *engine_, server_, run_settings_, std::move(claim), std::move(container));
+    // Given out again because the server believed that we never got it: the one that is here goes on.
+    if (stopping_ || runs_.contains(ref)) return;
+    auto run =
+        std::make_shared<TaskRun>(env_, *engine_, server_, run_settings_, std::move(claim), std::move(container));
     runs_[ref] = run;
     scope_.spawn("task " + ref.task.to_string(), hold(run));
   }
@@ -228,13 +240,18 @@ class Agent::Impl {
   Async<> first_poll() {
     bool told = false;
     for (;;) {
-      wire::NodePoll poll = describe();
-      poll.restarted = true;
-      bool ok = co_await poll_once(std::move(poll), !told);
+      bool ok = co_await tell_holds(!told);
       if (ok) co_return;
       told = true;
       co_await env_.sleep(start_retry);
     }
+  }
+
+  /// What the server has for us and we do not hold is given out again. Only while no claim is under way.
+  Async<bool> tell_holds(bool tell_failure) {
+    wire::NodePoll poll = describe();
+    poll.restarted = true;
+    co_return co_await poll_once(std::move(poll), tell_failure);
   }
 
   Async<bool> poll_once(wire::NodePoll poll, bool tell) {
@@ -268,6 +285,13 @@ class Agent::Impl {
     }
   }
 
+  Async<> stop_claiming() {
+    claims_.cancel();
+    co_await claims_.join();
+  }
+
+  /// One claim at a time, in a scope of its own: whatever comes of it, a claim is not waited for once the engine is
+  /// away.
   Async<> claim_tasks() {
     while (!stopping_) {
       int free = settings_.slots - running();
@@ -275,40 +299,72 @@ class Agent::Impl {
         co_await slot_freed_.wait_for(env_, seconds(1));
         continue;
       }
-      std::optional<Error> failure;
-      try {
-        co_await claim_some(std::min(free, claim_tasks_max));
-      } catch (const Error& error) {
-        failure = error;
+      claim_done_ = false;
+      claims_.spawn("claim", claim_some(std::min(free, claim_tasks_max)));
+      co_await claims_.join();
+      // The server may believe that we got what we did not get.
+      while (!claim_done_ && !stopping_) {
+        co_await env_.sleep(claim_retry);
+        claim_done_ = co_await tell_holds(false);
       }
-      if (failure) co_await env_.sleep(seconds(1));
     }
   }
 
   Async<> claim_some(int tasks) {
-    std::string target = "/api/queue/v1/claim-work/" + settings_.task_queue;
-    std::string answer = co_await server_.post_json(signer_, target, worker_body(tasks), long_poll_timeout);
-    json::value document = value_or_throw(parse_json(answer));
-    const json::object* object = document.if_object();
-    const json::value* claims = object ? object->if_contains("tasks") : nullptr;
-    if (!claims || !claims->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no tasks");
-    for (const auto& element : claims->get_array()) begin_run(read_claim(element), "");
+    try {
+      std::string target = "/api/queue/v1/claim-work/" + settings_.task_queue;
+      std::string answer = co_await server_.post_json(signer_, target, worker_body(tasks), long_poll_timeout);
+      json::value document = value_or_throw(parse_json(answer));
+      const json::object* object = document.if_object();
+      const json::value* claims = object ? object->if_contains("tasks") : nullptr;
+      if (!claims || !claims->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no tasks");
+      bool all_begun = true;
+      for (const auto& element : claims->get_array()) all_begun = take_claim(element) && all_begun;
+      claim_done_ = all_begun;
+    } catch (const Error& error) {
+      log_debug("claim: {}", error.message());
+    }
+  }
+
+  /// False if it cannot be begun here (a full disk, say).
+  bool take_claim(const json::value& element) {
+    try {
+      begin_run(read_claim(element), "");
+    } catch (const Error& error) {
+      log_error("a claimed task cannot be begun: {}", error.message());
+      return false;
+    }
+    return true;
+  }
+
+  /// A run has found that the engine does not answer: nothing more is claimed until it does, or each claim would spend
+  /// one of a task's retries.
+  void engine_away() {
+    if (!engine_answers_) return;
+    engine_answers_ = false;
+    engine_away_since_ = env_.uptime();
+    claims_.cancel();
+    engine_news_.notify_all();
+  }
+
+  void engine_back() {
+    if (engine_answers_) return;
+    engine_answers_ = true;
+    engine_told_ = false;
+    slot_freed_.notify_all();
   }
 
   /// Stops claiming while the engine does not answer; removes what is left of runs that are over.
   Async<> watch_engine() {
     for (;;) {
-      co_await env_.sleep(engine_answers_ ? engine_check_interval : seconds(1));
+      co_await engine_news_.wait_for(env_, engine_answers_ ? engine_check_interval : engine_retry);
       std::optional<Error> failure;
       try {
+        if (!engine_answers_) co_await engine_->probe();
         auto containers = co_await engine_->list_containers(agent_label, id_.to_string());
-        bool was_away = !engine_answers_;
-        engine_answers_ = true;
-        if (was_away) {
-          log_info("the container engine answers again");
-          slot_freed_.notify_all();
-          co_await engine_->ensure_network(network_name);
-        }
+        co_await engine_->ensure_network(network_name);
+        if (engine_told_) log_info("the container engine answers again");
+        engine_back();
         for (const auto& container : containers) {
           auto ref = run_of(container);
           if (!ref || !runs_.contains(*ref)) co_await remove_quietly(container.id);
@@ -317,8 +373,12 @@ class Agent::Impl {
         failure = error;
       }
       if (!failure) continue;
-      if (engine_answers_) log_warning("the container engine does not answer: {}", failure->message());
-      engine_answers_ = false;
+      engine_away();
+      if (!engine_told_) log_warning("the container engine does not answer: {}", failure->message());
+      engine_told_ = true;
+      // One that hangs breaks no connection, so that the runs themselves do not notice.
+      if (env_.uptime() - engine_away_since_ < engine_silence_max) continue;
+      for (auto& [ref, run] : runs_) run->engine_lost();
     }
   }
 
@@ -344,9 +404,14 @@ class Agent::Impl {
   Event slot_freed_;
   std::uint64_t generation_ = 0;
   bool engine_answers_ = true;
+  bool engine_told_ = false;  // it has been logged that it does not
+  Duration engine_away_since_{};
+  Event engine_news_;
+  bool claim_done_ = false;
   bool ready_ = false;
   bool stopping_ = false;
   Scope scope_;
+  Scope claims_;
 };
 
 Agent::Agent(Env& env, AgentSettings settings, std::shared_ptr<net::Transport> server,

@@ -9,7 +9,7 @@
 namespace gantry::agent {
 
 inline constexpr Duration request_timeout = seconds(30);
-inline constexpr Duration long_poll_timeout = seconds(40);   // the server answers within 20 s
+inline constexpr Duration long_poll_timeout = seconds(40);  // the server answers within 20 s
 inline constexpr Duration retry_delay_min = milliseconds(200);
 inline constexpr Duration retry_delay_max = seconds(5);
 /// How long a result is offered to a server that does not answer; by then the claim is long gone.
@@ -17,6 +17,8 @@ inline constexpr Duration report_patience = minutes(45);
 inline constexpr Duration engine_check_interval = seconds(30);
 /// How long running tasks wait for an engine that went away before they are handed back.
 inline constexpr Duration engine_patience = seconds(60);
+/// And for one that neither answers nor breaks its connections.
+inline constexpr Duration engine_silence_max = minutes(5);
 inline constexpr Duration stop_patience = seconds(10);
 
 inline constexpr std::size_t log_piece_bytes_max = 1u << 20;  // of one append

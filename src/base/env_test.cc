@@ -1,8 +1,8 @@
 #include "base/env.h"
 
-#include <gtest/gtest.h>
-
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "base/testing/fake_env.h"
 

@@ -1,14 +1,14 @@
 #include "base/json.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <boost/json/basic_parser_impl.hpp>
-#include <boost/json/parser.hpp>
 #include <charconv>
 #include <cmath>
 #include <cstring>
 #include <vector>
+
+#include <boost/json/basic_parser_impl.hpp>
+#include <boost/json/parser.hpp>
+#include <fmt/format.h>
 
 #include "base/text.h"
 
@@ -30,7 +30,9 @@ Result<json::value> parse_json(std::string_view text, json::storage_ptr storage)
 
 namespace {
 
-/// How much of the text surely needs no escape, looked at in words of eight bytes.
+bool needs_escape(char c) { return static_cast<unsigned char>(c) < 0x20 || c == '"' || c == '\\'; }
+
+/// How many bytes come before the first that needs an escape; looked at in words of eight.
 std::size_t clean_prefix(std::string_view text) {
   constexpr std::uint64_t ones = 0x0101010101010101u;
   constexpr std::uint64_t highs = 0x8080808080808080u;
@@ -42,6 +44,7 @@ std::size_t clean_prefix(std::string_view text) {
     std::uint64_t control = (word - ones * 0x20) & ~word & highs;
     if (control || has_zero(word ^ (ones * '"')) || has_zero(word ^ (ones * '\\'))) break;
   }
+  while (i < text.size() && !needs_escape(text[i])) ++i;
   return i;
 }
 
@@ -49,11 +52,24 @@ std::size_t clean_prefix(std::string_view text) {
 
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char hex[] = "0123456789abcdef";
+  std::size_t clean = clean_prefix(text);
+  if (clean == text.size()) {  // nearly always; one growth of `out` instead of three
+    std::size_t begin = out.size();
+    std::size_t end = begin + text.size() + 2;
+    // libstdc++ 12 tells the lambda the new capacity where it should tell the size: use `end`.
+    out.resize_and_overwrite(end, [&](char* bytes, std::size_t) {
+      bytes[begin] = '"';
+      std::copy(text.begin(), text.end(), bytes + begin + 1);
+      bytes[end - 1] = '"';
+      return end;
+    });
+    return;
+  }
   out += '"';
   std::size_t clean_from = 0;
-  for (std::size_t i = clean_prefix(text); i < text.size(); ++i) {
+  for (std::size_t i = clean; i < text.size(); ++i) {
+    if (!needs_escape(text[i])) continue;
     auto c = static_cast<unsigned char>(text[i]);
-    if (c >= 0x20 && c != '"' && c != '\\') continue;
     out.append(text, clean_from, i - clean_from);
     clean_from = i + 1;
     switch (c) {
@@ -80,6 +96,8 @@ void append_integer(std::string& out, std::int64_t value) {
   out.append(digits, end);
 }
 
+constexpr int real_rounds_max = 16;
+
 void append_real(std::string& out, double value) {
   if (!std::isfinite(value)) {
     out += "null";
@@ -89,9 +107,17 @@ void append_real(std::string& out, double value) {
     append_integer(out, static_cast<std::int64_t>(value));
     return;
   }
+  // This Boost.JSON reads some doubles an ulp off. Print one that it reads as itself, so that a document that was read
+  // from here and sent back is still equal.
   char digits[40];
-  auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-  out.append(digits, end);
+  std::string_view text;
+  for (int round = 0; round < real_rounds_max; ++round) {
+    text = {digits, static_cast<std::size_t>(std::to_chars(digits, digits + sizeof digits, value).ptr - digits)};
+    auto read = parse_json(text);
+    if (!read || !read.value().is_double() || read.value().get_double() == value) break;
+    value = read.value().get_double();
+  }
+  out += text;
 }
 
 void append_canonical_object(std::string& out, const json::object& object) {

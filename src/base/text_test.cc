@@ -21,14 +21,15 @@ TEST(NearestWord, FindsWhatWasMeant) {
 TEST(Shorten, CutsBetweenCharactersOnly) {
   EXPECT_EQ(shorten("short", 5), "short");
   EXPECT_EQ(shorten("longer", 5), "longe...");
-  EXPECT_EQ(shorten("a\xC3\xA9z", 2), "a...");       // the e with its accent does not fit
+  EXPECT_EQ(shorten("a\xC3\xA9z", 2), "a...");          // the e with its accent does not fit
   EXPECT_EQ(shorten("a\xC3\xA9z", 3), "a\xC3\xA9...");  // now it does
   EXPECT_EQ(shorten("\xF0\x9F\x98\x80!", 4), "\xF0\x9F\x98\x80...");
 }
 
 TEST(Shorten, ReplacesWhatCannotBeShown) {
   EXPECT_EQ(shorten(std::string_view("a\0b\n\x7F", 5), 10), "a?b?\?");
-  EXPECT_EQ(shorten("\xFF\xC3(\xED\xA0\x80", 10), std::string(2, '?') + "(" + std::string(3, '?'));  // neither broken bytes nor a surrogate
+  EXPECT_EQ(shorten("\xFF\xC3(\xED\xA0\x80", 10),
+            std::string(2, '?') + "(" + std::string(3, '?'));  // neither broken bytes nor a surrogate
 }
 
 RC_GTEST_PROP(Shorten, AlwaysFitsIntoJson, (std::string text)) {
@@ -50,8 +51,8 @@ TEST(ParseBytes, ReadsSizesInPowersOf1024) {
 }
 
 TEST(ParseBytes, RefusesEverythingElse) {
-  for (const char* text : {"", "m", "-1", "-0", "1x", "1mm", "nan", "inf", "infinity", "nan(1)", " 1", "1 ", "1e3", "+1",
-                           "99999999999t", "0x10"}) {
+  for (const char* text : {"", "m", "-1", "-0", "1x", "1mm", "nan", "inf", "infinity", "nan(1)", " 1", "1 ", "1e3",
+                           "+1", "99999999999t", "0x10"}) {
     EXPECT_FALSE(parse_bytes(text)) << text;
   }
 }

@@ -1,9 +1,9 @@
 #include "base/time.h"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <charconv>
+
+#include <fmt/core.h>
 
 namespace gantry {
 namespace {
@@ -109,8 +109,8 @@ std::optional<Time> parse_time(std::string_view text) {
   std::chrono::year_month_day date{std::chrono::year(year), std::chrono::month(static_cast<unsigned>(month)),
                                    std::chrono::day(static_cast<unsigned>(day))};
   if (!ok || !date.ok() || hour > 23 || minute > 59 || second > 59) return std::nullopt;
-  Time time = Time(std::chrono::sys_days(date)) + hours(hour) + minutes(minute - offset) + seconds(second) +
-              milliseconds(ms);
+  Time time =
+      Time(std::chrono::sys_days(date)) + hours(hour) + minutes(minute - offset) + seconds(second) + milliseconds(ms);
   if (time < time_min || time > time_max) return std::nullopt;  // the offset has led out of the four-digit years
   return time;
 }

@@ -110,6 +110,7 @@ void Dev::start_agent() {
   agent.credentials = credentials_;
   agent.task_queue = settings_.task_queue;
   agent.slots = settings_.slots;
+  if (settings_.log_bytes_max > 0) agent.log_bytes_max = settings_.log_bytes_max;
   engine_ = engine::make_docker_engine(env_, settings_.engine_url);
   agent_ = std::make_unique<agent::Agent>(env_, std::move(agent), net::make_http_client(env_, endpoint_), engine_);
   agent_->start();
@@ -118,17 +119,16 @@ void Dev::start_agent() {
 void Dev::greet() const {
   Style style(STDOUT_FILENO);
   std::string url = endpoint_.to_string();
-  bool default_data = data_directory({}).path == settings_.data.path;
-  std::string with_data = default_data ? "" : fmt::format(" --data-dir {}", settings_.data.path);
+  std::string with_data = settings_.data_was_named ? fmt::format(" --data-dir {}", settings_.data.path) : "";
   print(fmt::format("Gantry {} listens on {}\n", GANTRY_VERSION, style.bold(url)));
   print(fmt::format("  data      {}\n", settings_.data.path));
   print(fmt::format("  engine    {}\n", settings_.engine_url));
   print(fmt::format("  queue     {}\n", settings_.task_queue));
-  std::string image = settings_.task_queue == "local/default" ? "" : " --queue " + settings_.task_queue;
+  std::string queue = settings_.task_queue == "local/default" ? "" : " --queue " + settings_.task_queue;
   print(
       fmt::format("\nTry, in another terminal:\n  gantry run{}{} debian:12 echo hello\n\nCtrl-C stops it; what runs is "
                   "taken up again at the next start.\n",
-                  with_data, image));
+                  with_data, queue));
 }
 
 Async<> Dev::check_engine() {

@@ -1,8 +1,10 @@
 #include "cli/task_session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include "cli/download.h"
 #include "cli/log_follower.h"
@@ -100,12 +102,15 @@ class Session {
   std::unique_ptr<TaskOutput> output_;
   bool log_ended_ = false;
   bool output_shown_ = false;
+  bool output_line_open_ = false;
   Event log_end_;
   std::exception_ptr log_failure_;
 };
 
 void Session::note(std::string_view text) {
   line_.clear();
+  // On a terminal, not at the end of the task's unfinished line.
+  if (std::exchange(output_line_open_, false) && is_terminal(STDOUT_FILENO)) say("");
   say(text);
 }
 
@@ -114,6 +119,7 @@ void Session::show_output(std::string bytes) {
   if (text.empty()) return;
   line_.clear();
   output_shown_ = true;
+  output_line_open_ = text.back() != '\n';
   print(text);
 }
 

@@ -79,7 +79,7 @@ void say(std::string_view line) {
 Style::Style(int descriptor) : on_(colour_wanted(descriptor)) {}
 
 std::string Style::in(std::string_view code, std::string_view text) const {
-  return on_ ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
+  return on_ && !text.empty() ? fmt::format("\x1b[{}m{}\x1b[0m", code, text) : std::string(text);
 }
 
 Table::Table(std::vector<std::string> headings) { rows_.push_back(std::move(headings)); }

@@ -74,6 +74,9 @@ class Engine {
 
   /// Negotiates the version; the first call to make, and how to find out whether the engine answers.
   virtual Async<EngineInfo> info() = 0;
+  /// Throws unless the engine takes new connections: one that is being stopped does not, though it answers on those it
+  /// has.
+  virtual Async<> probe() { co_await info(); }
 
   virtual Async<bool> has_image(std::string image) = 0;
   /// Pulls; `progress` gets a line now and then. Throws not_found / not_authorized / unavailable with the registry's

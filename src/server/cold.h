@@ -15,7 +15,6 @@
 
 namespace gantry::server {
 
-inline constexpr std::size_t resolved_in_memory_max = 2'000;
 inline constexpr std::size_t definition_cache_bytes_max = 8u << 20;
 
 /// The stored task ids as 64-bit fingerprints: a miss is certain, a hit must be looked up. Eight bytes a task.

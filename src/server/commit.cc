@@ -134,6 +134,7 @@ void CommitLoop::fail(const std::string& message) {
   std::uint64_t settled = durable_;
   if (!undone.empty()) durable_ = undone.back().sequence;
   for (Waiter& waiter : std::exchange(waiters_, {})) waiter.resume(waiter.version <= settled);
+  if (undone_) undone_();
   for (const auto& listener : group_listeners_) listener();
 }
 

@@ -45,6 +45,8 @@ class CommitLoop {
   void on_change(std::function<void(const state::Change&)> listener) { listeners_.push_back(std::move(listener)); }
   /// Called after each group, for upkeep.
   void on_group(std::function<void()> listener) { group_listeners_.push_back(std::move(listener)); }
+  /// Called after commits were undone: what somebody waits for may be there again.
+  void on_undone(std::function<void()> listener) { undone_ = std::move(listener); }
   /// Called once when the outcome of a write is unknown: nothing is staged or written any more, every wait fails, until
   /// attach().
   void on_lost(std::function<void(std::string)> listener) { lost_ = std::move(listener); }
@@ -83,6 +85,7 @@ class CommitLoop {
   std::deque<Waiter> waiters_;  // nearly ordered by version
   std::vector<std::function<void(const state::Change&)>> listeners_;
   std::vector<std::function<void()>> group_listeners_;
+  std::function<void()> undone_;
   std::function<void(std::string)> lost_;
   std::string trouble_;
   Metrics metrics_;

@@ -57,8 +57,9 @@ void Server::watch_changes() {
   commits_->on_change([this](const state::Change& change) { on_change(change); });
   commits_->on_group([this] {
     cold_.definitions().trim(commits_->durable());
-    state_->forget_resolved(resolved_in_memory_max, commits_->durable());
+    state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());
   });
+  commits_->on_undone([this] { wake_all(); });
   commits_->on_lost([this](std::string reason) {
     services_.leading = false;
     wake_all();
@@ -152,7 +153,7 @@ Async<> Server::run_timers() {
       for (auto& [id, node] : services_.nodes) node.last_poll = env_.uptime();
     }
     last_tick_ = env_.uptime();
-    state_->forget_resolved(resolved_in_memory_max, commits_->durable());  // reads load them too
+    state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());  // reads load them too
     std::exception_ptr failure;
     try {
       co_await expire();
@@ -191,6 +192,7 @@ Async<net::Response> Server::serve_metrics(Call& call) {
 net::Response Server::preflight() const {
   net::Response response;
   response.status = 204;
+  response.headers.add("access-control-allow-origin", "*");
   response.headers.add("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE");
   response.headers.add("access-control-allow-headers", "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control");
   response.headers.add("access-control-max-age", "900");

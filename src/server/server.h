@@ -21,6 +21,7 @@ struct ServerSettings {
   std::string public_url;      // empty: the Host that the client used
   std::string log_directory;   // empty: no logs are kept (simulator)
   Duration long_poll = seconds(20);
+  std::size_t resolved_in_memory_max = 2'000;  // resolved tasks that stay in memory; older ones are read when needed
 };
 
 class Server : public net::Handler {

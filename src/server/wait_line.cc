@@ -1,5 +1,7 @@
 #include "server/wait_line.h"
 
+#include <algorithm>
+
 namespace gantry::server {
 namespace {
 
@@ -16,11 +18,12 @@ struct StopWatching {
 
 }  // namespace
 
-Async<Wake> WaitLine::wait(Env& env, Duration timeout, std::shared_ptr<net::PeerWatch> watch) {
+Async<Wake> WaitLine::wait(Env& env, Duration timeout, std::shared_ptr<net::PeerWatch> watch,
+                           std::function<bool()> able) {
   TimerId timer = 0;
-  auto start = [this, &env, timeout, &timer, watch](Resumer<Wake> resume) {
-    while (!waiters_.empty() && waiters_.front().done()) waiters_.pop_front();
-    waiters_.push_back(resume);
+  auto start = [this, &env, timeout, &timer, watch, able = std::move(able)](Resumer<Wake> resume) {
+    while (!waiters_.empty() && waiters_.front().resume.done()) waiters_.pop_front();
+    waiters_.push_back({resume, able});
     timer = env.call_after(timeout, [resume] { resume(Wake::timed_out); });
     if (watch) watch->on_gone([resume] { resume(Wake::gone); });
   };
@@ -30,22 +33,21 @@ Async<Wake> WaitLine::wait(Env& env, Duration timeout, std::shared_ptr<net::Peer
 }
 
 void WaitLine::wake_one() {
-  while (!waiters_.empty()) {
-    Resumer<Wake> first = std::move(waiters_.front());
-    waiters_.pop_front();
-    if (first.done()) continue;
-    first(Wake::woken);
-    return;
-  }
+  std::erase_if(waiters_, [](const Waiter& waiter) { return waiter.resume.done(); });
+  auto first = std::ranges::find_if(waiters_, [](const Waiter& waiter) { return !waiter.able || waiter.able(); });
+  if (first == waiters_.end()) return;
+  Resumer<Wake> resume = std::move(first->resume);
+  waiters_.erase(first);
+  resume(Wake::woken);
 }
 
 void WaitLine::wake_all() {
-  for (auto& waiter : std::exchange(waiters_, {})) waiter(Wake::woken);
+  for (auto& waiter : std::exchange(waiters_, {})) waiter.resume(Wake::woken);
 }
 
 std::size_t WaitLine::waiting() const {
   std::size_t count = 0;
-  for (const auto& waiter : waiters_) count += waiter.done() ? 0 : 1;
+  for (const auto& waiter : waiters_) count += waiter.resume.done() ? 0 : 1;
   return count;
 }
 

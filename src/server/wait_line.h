@@ -5,6 +5,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 
 #include "base/env.h"
@@ -16,14 +17,21 @@ enum class Wake { timed_out, woken, gone };
 
 class WaitLine {
  public:
-  /// `watch` may be null. The line must outlive the wait.
-  Async<Wake> wait(Env& env, Duration timeout, std::shared_ptr<net::PeerWatch> watch);
+  /// `watch` may be null. `able` says whether being woken alone is of any use at that moment; without it, always. The
+  /// line must outlive the wait.
+  Async<Wake> wait(Env& env, Duration timeout, std::shared_ptr<net::PeerWatch> watch,
+                   std::function<bool()> able = nullptr);
+  /// The first who is able; the others keep their places.
   void wake_one();
   void wake_all();
   std::size_t waiting() const;
 
  private:
-  std::deque<Resumer<Wake>> waiters_;
+  struct Waiter {
+    Resumer<Wake> resume;
+    std::function<bool()> able;
+  };
+  std::deque<Waiter> waiters_;
 };
 
 }  // namespace gantry::server

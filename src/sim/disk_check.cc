@@ -145,6 +145,16 @@ std::optional<std::string> compare_with_disk(const state::State& state, store::S
   return std::nullopt;
 }
 
+std::optional<Task> read_resolved(store::Store& store, TaskId id) {
+  state::Value number = store.read(TableId::task_id, {0, id.to_string()});
+  if (!number) return std::nullopt;
+  std::uint64_t sequence = std::stoull(*number);
+  state::Value record = store.read(TableId::resolved_task, {sequence, {}});
+  if (!record) return std::nullopt;
+  auto task = state::decode_task(sequence, *record);
+  return task ? std::optional(std::move(task).value()) : std::nullopt;
+}
+
 std::optional<std::string> check_facts(Oracle& oracle, store::Store& store, std::int64_t now_us) {
   Tasks tasks = read_tasks(store);
   if (tasks.wrong) return tasks.wrong;

@@ -1,8 +1,8 @@
 #include "sim/faults.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 namespace gantry::sim {
 

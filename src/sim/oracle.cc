@@ -1,8 +1,8 @@
 #include "sim/oracle.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 namespace gantry::sim {
 namespace {
@@ -88,8 +88,9 @@ void Oracle::report_asked(wire::RunRef run, ReasonResolved reason) {
 void Oracle::check_retries(const TaskFacts& facts, const SeenTask& task, std::string_view where) {
   auto retried = std::ranges::count_if(task.runs, [](const SeenRun& run) { return is_retry(run.created); });
   if (task.retries_left + retried == facts.definition.retries && task.retries_left >= 0) return;
-  fail(where, task.id, fmt::format("retries: {} are left after {} retried runs, of {}", task.retries_left, retried,
-                                   facts.definition.retries));
+  fail(where, task.id,
+       fmt::format("retries: {} are left after {} retried runs, of {}", task.retries_left, retried,
+                   facts.definition.retries));
 }
 
 void Oracle::check_cause(const TaskFacts& facts, int run, const SeenRun& seen, std::string_view where) {
@@ -145,8 +146,9 @@ void Oracle::saw_task(const SeenTask& task, std::int64_t sent_us, std::int64_t n
     if (fact.known_us > sent_us) continue;
     bool there = static_cast<std::size_t>(run) < task.runs.size();
     if (there && wire::is_resolved(task.runs[static_cast<std::size_t>(run)].state)) continue;
-    fail(where, task.id, fmt::format("run {} was {} and is no longer: an acknowledged change is lost", run,
-                                     describe(fact.state, fact.reason)));
+    fail(where, task.id,
+         fmt::format("run {} was {} and is no longer: an acknowledged change is lost", run,
+                     describe(fact.state, fact.reason)));
   }
   for (int run = 0; run < static_cast<int>(task.runs.size()); ++run) check_run(*facts, task, run, now_us, where);
   if (facts->created_us < 0) {
@@ -155,9 +157,12 @@ void Oracle::saw_task(const SeenTask& task, std::int64_t sent_us, std::int64_t n
   }
   facts->runs_known = std::max(facts->runs_known, task.runs.size());
   bool over = !task.runs.empty() && wire::is_resolved(task.runs.back().state);
-  if (facts->resolved && !over) fail(where, task.id, "it was resolved and runs again");
+  if (facts->resolved && facts->resolved_us <= sent_us && !over) {
+    fail(where, task.id, "it was resolved and runs again");
+  }
   if (over && !facts->resolved) {
     facts->resolved = true;
+    facts->resolved_us = now_us;
     open_.erase(task.id);
   }
 }
@@ -186,6 +191,7 @@ TaskCounts Oracle::counts() const {
   TaskCounts counts;
   for (const auto& [id, facts] : tasks_) {
     if (facts.created_us >= 0) ++counts.created;
+    for (const auto& [run, fact] : facts.resolved_runs) ++counts.runs[static_cast<std::size_t>(fact.reason)];
     if (!facts.resolved || facts.resolved_runs.empty()) continue;
     TaskState state = facts.resolved_runs.rbegin()->second.state;
     if (state == TaskState::completed) ++counts.completed;

@@ -5,6 +5,7 @@
 // has learned before.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -59,13 +60,16 @@ struct TaskFacts {
   wire::TaskDefinition definition;
   std::int64_t created_us = -1;  // since when it is known to exist; -1: it may or may not
   std::map<int, RunFact> resolved_runs;
-  std::size_t runs_known = 0;  // at least so many
-  bool resolved = false;       // for good
+  std::size_t runs_known = 0;    // at least so many
+  bool resolved = false;         // for good
+  std::int64_t resolved_us = 0;  // since when that is known
   bool cancel_asked = false;
   std::set<std::pair<int, wire::ReasonResolved>> reports_asked;
   std::map<int, std::string> received_by;  // which worker has received the claim of a run
   std::map<std::pair<int, std::string>, ArtifactFact> artifacts;
 };
+
+inline constexpr std::size_t reason_count = static_cast<std::size_t>(wire::ReasonResolved::intermittent_task) + 1;
 
 /// What a finished simulation did, for the summary.
 struct TaskCounts {
@@ -73,6 +77,8 @@ struct TaskCounts {
   std::uint64_t completed = 0;
   std::uint64_t failed = 0;
   std::uint64_t exception = 0;
+  /// Runs by how they ended; indexed by ReasonResolved.
+  std::array<std::uint64_t, reason_count> runs{};
 };
 
 class Oracle {

@@ -6,6 +6,8 @@ namespace {
 constexpr std::int64_t ms_us = 1'000;
 constexpr std::int64_t write_us_min = 300;
 constexpr std::int64_t write_us_max = 8 * ms_us;
+/// Slower ones excuse the server from being in time.
+constexpr std::int64_t slow_write_us = 200 * ms_us;
 constexpr std::int64_t slow_write_us_max = 8'000 * ms_us;
 
 constexpr double slow_chance = 0.004;
@@ -31,15 +33,14 @@ void SimDisk::schedule(SimEnv& server, std::move_only_function<void()> complete)
   std::int64_t latency = random.between(write_us_min, write_us_max);
   if (faults_.fires(Fault::disk_slow, random, slow_chance)) latency = random.between(ms_us, slow_write_us_max);
   if (full()) {
-    last_failure_us_ = env_.uptime_us() + latency;
     store->fail_next(store::Outcome::failed);
   } else if (faults_.fires(Fault::write_unknown, random, unknown_chance)) {
-    last_failure_us_ = env_.uptime_us() + latency;
     store->fail_next(store::Outcome::unknown, random.chance(0.5));
   } else if (crash_ && faults_.fires(Fault::crash_in_write, random, crash_chance)) {
     env_.call_after_us(random.between(0, latency), [this] { crash_(); });
   }
-  write_began_us_ = env_.uptime_us();
+  bool trouble = full() || latency > slow_write_us;
+  if (trouble && trouble_) trouble_(env_.uptime_us() + latency);
   server.call_after_us(latency, std::move(complete));
 }
 
@@ -47,12 +48,5 @@ void SimDisk::crash(bool in_flight_survives) {
   if (auto store = store_.lock()) store->crash(in_flight_survives);
   store_.reset();
 }
-
-bool SimDisk::in_flight() const {
-  auto store = store_.lock();
-  return store && store->in_flight();
-}
-
-std::int64_t SimDisk::writing_for_us() const { return in_flight() ? env_.uptime_us() - write_began_us_ : 0; }
 
 }  // namespace gantry::sim

@@ -19,15 +19,12 @@ class SimDisk {
   void crash(bool in_flight_survives);
   void fill_until(std::int64_t until_us) { full_until_us_ = until_us; }
   bool full() const { return full_until_us_ > env_.uptime_us(); }
-  /// For how long the write that is in flight has been so; 0 without one.
-  std::int64_t writing_for_us() const;
-  bool in_flight() const;
+  /// A write is going to be slow, or the disk is full, until then.
+  void on_trouble(std::function<void(std::int64_t until_us)> tell) { trouble_ = std::move(tell); }
   /// Called in the middle of some writes, if the fault is enabled: the server is to die.
   void on_crash_in_write(std::function<void()> crash) { crash_ = std::move(crash); }
-  /// When a write last failed or a store was last lost.
-  std::int64_t last_failure_us() const { return last_failure_us_; }
-  /// For looking at it while no store uses it.
-  std::shared_ptr<store::MemoryStore::Disk> bare() const { return disk_; }
+  /// The store in use; may be null.
+  std::shared_ptr<store::MemoryStore> store() const { return store_.lock(); }
 
  private:
   void schedule(SimEnv& server, std::move_only_function<void()> complete);
@@ -37,9 +34,8 @@ class SimDisk {
   std::shared_ptr<store::MemoryStore::Disk> disk_ = std::make_shared<store::MemoryStore::Disk>();
   std::weak_ptr<store::MemoryStore> store_;
   std::function<void()> crash_;
+  std::function<void(std::int64_t)> trouble_;
   std::int64_t full_until_us_ = 0;
-  std::int64_t write_began_us_ = 0;
-  std::int64_t last_failure_us_ = 0;
 };
 
 }  // namespace gantry::sim

@@ -5,9 +5,10 @@
 // order in which the processes were made, then in the order of the calls; so a seed decides everything.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <string>
 #include <vector>
+
+#include <boost/asio/io_context.hpp>
 
 #include "base/env.h"
 #include "sim/random.h"

@@ -11,7 +11,7 @@ constexpr std::int64_t latency_us_min = 200;
 constexpr std::int64_t latency_us_max = 5 * ms_us;
 constexpr std::int64_t delay_us_max = 20 * second_us;
 constexpr std::int64_t double_us_max = 15 * second_us;
-constexpr std::int64_t notice_us_max = 200 * ms_us;     // until a server sees that its client is gone
+constexpr std::int64_t notice_us_max = 200 * ms_us;          // until a server sees that its client is gone
 constexpr std::int64_t late_notice_us_max = 90 * second_us;  // until a write to a dead connection fails
 constexpr std::int64_t reset_us_max = 20 * second_us;
 
@@ -170,18 +170,17 @@ void SimNetwork::answer(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exch
   bool lost = !exchange->caller || exchange->caller->done() || exchange->link->is_cut() ||
               faults_.fires(Fault::answer_lost, random, lost_chance);
   if (lost) {
-    not_delivered(endpoint, *exchange, std::move(response.undelivered));
+    not_delivered(endpoint, std::move(response.undelivered));
     return;
   }
   auto shared = std::make_shared<net::Response>(std::move(response));
-  env_.call_after_us(latency_us(),
-                     [this, endpoint, exchange, shared] { hand_over(endpoint, exchange, shared); });
+  env_.call_after_us(latency_us(), [this, endpoint, exchange, shared] { hand_over(endpoint, exchange, shared); });
 }
 
 void SimNetwork::hand_over(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange,
                            std::shared_ptr<net::Response> response) {
   if (!exchange->caller || exchange->caller->done() || exchange->link->is_cut()) {
-    not_delivered(endpoint, *exchange, std::move(response->undelivered));
+    not_delivered(endpoint, std::move(response->undelivered));
     return;
   }
   exchange->over = true;
@@ -189,15 +188,13 @@ void SimNetwork::hand_over(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<E
   (*exchange->caller)(std::move(reply));
 }
 
-void SimNetwork::not_delivered(std::shared_ptr<Endpoint> endpoint, const Exchange&,
-                               std::function<void()> undelivered) {
+void SimNetwork::not_delivered(std::shared_ptr<Endpoint> endpoint, std::function<void()> undelivered) {
   Random& random = env_.random_source();
-  if (!undelivered || !random.chance(told_late_chance)) return;
+  if (!undelivered || !endpoint->alive || !random.chance(told_late_chance)) return;
   // By way of the server's timers: if it is dead by then, nobody is told.
-  endpoint->env.call_after_us(random.between(0, late_notice_us_max),
-                              [endpoint, tell = std::move(undelivered)] {
-                                if (endpoint->alive) tell();
-                              });
+  endpoint->env.call_after_us(random.between(0, late_notice_us_max), [endpoint, tell = std::move(undelivered)] {
+    if (endpoint->alive) tell();
+  });
 }
 
 void SimNetwork::leave(std::shared_ptr<Exchange> exchange) {

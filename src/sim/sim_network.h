@@ -118,7 +118,7 @@ class SimNetwork {
   void answer(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange, net::Response response);
   void hand_over(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange,
                  std::shared_ptr<net::Response> response);
-  void not_delivered(std::shared_ptr<Endpoint> endpoint, const Exchange& exchange, std::function<void()> undelivered);
+  void not_delivered(std::shared_ptr<Endpoint> endpoint, std::function<void()> undelivered);
   void leave(std::shared_ptr<Exchange> exchange);
   void reply(std::shared_ptr<Exchange> exchange, Reply::Kind kind);
   std::int64_t latency_us();

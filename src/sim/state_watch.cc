@@ -100,8 +100,17 @@ void StateWatch::look_at_task(server::Server& server, const Task& task) {
 }
 
 void StateWatch::check_presence(const state::State& state) {
+  std::vector<TaskId> missing;
   for (TaskId id : oracle_.open()) {
-    if (!state.table<Task>().find(id)) fail(id, "it was acknowledged, is not resolved, and is not in memory");
+    if (!state.table<Task>().find(id)) missing.push_back(id);
+  }
+  for (TaskId id : missing) {  // resolved and forgotten since the last look, or lost
+    auto task = read_cold_(id);
+    if (!task) {
+      fail(id, "it was acknowledged, is not resolved, and is not in memory");
+      continue;
+    }
+    oracle_.saw_task(seen_of(*task), clock_.now_us(), clock_.now_us(), "the disk");
   }
 }
 
@@ -125,8 +134,8 @@ void StateWatch::check_run_change(const Task& task, int run, const Run& before, 
     return;
   }
   if (before.state == TaskState::pending) {
-    bool from_outside = after.reason_resolved == ReasonResolved::canceled ||
-                        after.reason_resolved == ReasonResolved::deadline_exceeded;
+    bool from_outside =
+        after.reason_resolved == ReasonResolved::canceled || after.reason_resolved == ReasonResolved::deadline_exceeded;
     if (wire::is_resolved(after.state) && after.worker_id.empty() && !from_outside) wrong("ended without having run");
     return;
   }
@@ -151,22 +160,26 @@ void StateWatch::check_expiry(const Task& task, int run, const Run& before, cons
     bool released = polls.restarted_us >= 0 && now_us - polls.restarted_us <= release_us_max;
     if (silent || released) return;
   }
-  fail(task.id, fmt::format("run {} was taken from {}/{} at {}: its lease lasts until {}, and the server listens since {}",
-                            run, before.worker_group, before.worker_id, format_time(after.resolved),
-                            format_time(before.taken_until), format_time(listening_since_)));
+  fail(task.id,
+       fmt::format("run {} was taken from {}/{} at {}: its lease lasts until {}, and the server listens since {}", run,
+                   before.worker_group, before.worker_id, format_time(after.resolved), format_time(before.taken_until),
+                   format_time(listening_since_)));
 }
 
 void StateWatch::check_order(const state::State& state) {
   for (TaskId id : taken_now_) {
     const Task& taken = state.table<Task>().find(id)->record;
+    const Run& run = taken.runs.back();
+    const state::Node* node = node_of(state, run.worker_group + "/" + run.worker_id);
     for (const auto& key : state.pending(taken.task_queue)) {
       const Task& waits = state.table<Task>().find(key.task)->record;
-      bool earlier = waits.priority > taken.priority ||
-                     (waits.priority == taken.priority && waits.sequence < taken.sequence);
+      bool earlier =
+          waits.priority > taken.priority || (waits.priority == taken.priority && waits.sequence < taken.sequence);
       if (!earlier) break;
       auto before = pending_before_.find(waits.id);
       bool waited = before != pending_before_.end() && before->second == static_cast<int>(waits.runs.size());
-      if (!waited) continue;
+      bool too_large = node && waits.memory_bytes > node->memory_bytes;
+      if (!waited || too_large) continue;
       fail(id, fmt::format("it was claimed before task {}, which has waited and goes first", waits.id.to_string()));
     }
   }
@@ -202,40 +215,43 @@ void StateWatch::check_deadlines(const state::State& state, Time server_now) {
                        format_time(server_now)));
 }
 
-bool StateWatch::could_take(const state::State& state, const WaitingClaim& claim, const Task& task) const {
-  auto native = nodes_.find(claim.worker);
-  if (native == nodes_.end()) return true;
+const state::Node* StateWatch::node_of(const state::State& state, const std::string& worker) const {
+  auto native = nodes_.find(worker);
+  if (native == nodes_.end()) return nullptr;
   const auto* node = state.table<state::Node>().find(native->second);
-  if (!node) return true;
-  std::int64_t free_bytes = node->record.memory_bytes;
-  const auto& allocations = state.allocations_on(native->second);
-  for (const auto& id : allocations) free_bytes -= state.table<state::Allocation>().find(id)->record.memory_bytes;
-  return static_cast<int>(allocations.size()) < node->record.slots && task.memory_bytes <= free_bytes;
+  return node ? &node->record : nullptr;
+}
+
+const Task* StateWatch::task_for(const state::State& state, const std::string& queue, const std::string& worker) const {
+  const state::Node* node = node_of(state, worker);
+  for (const auto& key : state.pending(queue)) {
+    const Task& task = state.table<Task>().find(key.task)->record;
+    if (!node) return &task;
+    if (task.memory_bytes > node->memory_bytes) continue;  // for a larger node
+    std::int64_t free_bytes = node->memory_bytes;
+    const auto& allocations = state.allocations_on(node->id);
+    for (const auto& id : allocations) free_bytes -= state.table<state::Allocation>().find(id)->record.memory_bytes;
+    bool fits = static_cast<int>(allocations.size()) < node->slots && task.memory_bytes <= free_bytes;
+    return fits ? &task : nullptr;
+  }
+  return nullptr;
 }
 
 void StateWatch::check_waiting(const state::State& state, Time server_now) {
-  if (state.pending_lines().empty()) {
-    starving_.clear();
-    return;
-  }
-  for (const auto& [queue, line] : state.pending_lines()) {
-    const Task& first = state.table<Task>().find(line.begin()->task)->record;
-    const WaitingClaim* able = nullptr;
-    for (const auto& [id, claim] : waiting_) {
-      if (claim.queue == queue && could_take(state, claim, first)) able = &claim;
-    }
-    if (!able || first.deadline <= server_now + seconds(2)) {
-      starving_.erase(queue);
-      continue;
-    }
-    Starving& starving = starving_[queue];
-    if (starving.task != first.id) starving = {first.id, clock_.now_us()};
+  std::set<std::string> starve;
+  for (const auto& [id, claim] : waiting_) {
+    if (starve.contains(claim.queue) || !state.pending_lines().contains(claim.queue)) continue;
+    const Task* task = task_for(state, claim.queue, claim.worker);
+    if (!task || task->deadline <= server_now + seconds(2)) continue;
+    starve.insert(claim.queue);
+    Starving& starving = starving_[claim.queue];
+    if (starving.task != task->id) starving = {task->id, clock_.now_us()};
     std::int64_t since_us = std::max(starving.since_us, last_trouble_us_);
     if (clock_.now_us() - since_us <= wake_us_max) continue;
-    fail(first.id, fmt::format("it is pending, and {} waits for a task, for {} already", able->worker,
+    fail(task->id, fmt::format("it is pending, and {} waits for a task, for {} already", claim.worker,
                                format_duration(Duration((clock_.now_us() - since_us) / 1000))));
   }
-  std::erase_if(starving_, [&](const auto& entry) { return !state.pending_lines().contains(entry.first); });
+  std::erase_if(starving_, [&](const auto& entry) { return !starve.contains(entry.first); });
 }
 
 }  // namespace gantry::sim

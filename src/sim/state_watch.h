@@ -1,6 +1,6 @@
-// Looks at the live server after every step of a simulation: each change of a run must be one that is allowed, claims go
-// by priority and age, leases are kept, deadlines are kept, nobody waits beside a pending task, and the state's indexes
-// say what its tables say.
+// Looks at the live server after every step of a simulation: each change of a run must be one that is allowed, claims
+// go by priority and age, leases are kept, deadlines are kept, nobody waits beside a pending task, and the state's
+// indexes say what its tables say.
 #pragma once
 
 #include <map>
@@ -14,11 +14,13 @@
 
 namespace gantry::sim {
 
-
 class StateWatch {
  public:
-  StateWatch(VirtualClock& clock, Oracle& oracle, Oracle::Fail fail)
-      : clock_(clock), oracle_(oracle), fail_(std::move(fail)) {}
+  /// Reads a resolved task from the disk.
+  using ReadCold = std::function<std::optional<state::Task>(TaskId)>;
+
+  StateWatch(VirtualClock& clock, Oracle& oracle, Oracle::Fail fail, ReadCold read_cold)
+      : clock_(clock), oracle_(oracle), fail_(std::move(fail)), read_cold_(std::move(read_cold)) {}
 
   /// A worker of this "<group>/<id>" is a native node.
   void native_worker(const std::string& worker, NodeId node) { nodes_[worker] = node; }
@@ -29,7 +31,8 @@ class StateWatch {
   void opened(Time server_now);
   /// It listens again after it stood still: leases start anew.
   void listens_again(Time server_now);
-  void trouble() { last_trouble_us_ = clock_.now_us(); }
+  void trouble() { trouble_until(clock_.now_us()); }
+  void trouble_until(std::int64_t until_us) { last_trouble_us_ = std::max(last_trouble_us_, until_us); }
   std::int64_t last_trouble_us() const { return last_trouble_us_; }
 
   // What the network carries to it.
@@ -70,13 +73,17 @@ class StateWatch {
   void check_capacity(const state::State& state);
   void check_deadlines(const state::State& state, Time server_now);
   void check_waiting(const state::State& state, Time server_now);
-  bool could_take(const state::State& state, const WaitingClaim& claim, const state::Task& task) const;
+  /// The node that this worker is; nullptr for a foreign worker.
+  const state::Node* node_of(const state::State& state, const std::string& worker) const;
+  /// The task that this worker should be given now, or nullptr.
+  const state::Task* task_for(const state::State& state, const std::string& queue, const std::string& worker) const;
   void remember_pending(const state::State& state);
   void fail(TaskId id, std::string_view what);
 
   VirtualClock& clock_;
   Oracle& oracle_;
   Oracle::Fail fail_;
+  ReadCold read_cold_;
   std::map<std::string, NodeId> nodes_;
   std::map<NodeId, Polls> polls_;
   std::map<std::uint64_t, WaitingClaim> waiting_;

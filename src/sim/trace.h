@@ -1,11 +1,11 @@
 // What happened in a simulation, as one number: two runs of a seed must have the same. Printed as well, if wanted.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace gantry::sim {
 

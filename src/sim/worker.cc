@@ -15,6 +15,7 @@ constexpr Duration backoff_min = milliseconds(500);
 constexpr Duration backoff_max = seconds(12);
 constexpr Duration work_min = seconds(1);
 constexpr Duration work_max = minutes(25);
+constexpr Duration reclaim_wait_min = seconds(5);
 constexpr Duration hanging = hours(1000);
 constexpr int report_attempts_max = 60;
 constexpr int artifact_attempts_max = 3;
@@ -22,9 +23,7 @@ constexpr int poll_attempts_max = 1000;
 
 const std::string queue_api = "/api/queue/v1";
 
-std::string run_path(wire::RunRef run) {
-  return fmt::format("/task/{}/runs/{}", run.task.to_string(), run.run);
-}
+std::string run_path(wire::RunRef run) { return fmt::format("/task/{}/runs/{}", run.task.to_string(), run.run); }
 
 ReasonResolved random_outcome(Random& random) {
   double roll = random.unit();
@@ -58,6 +57,7 @@ Worker::Worker(ClientWorld& world, WorkerPlan plan)
 }
 
 void Worker::start() {
+  if (up_) return;
   up_ = true;
   std::erase_if(lives_, [](const Scope& scope) { return scope.size() == 0; });
   lives_.emplace_back(env_.executor(), worker_name());
@@ -202,7 +202,7 @@ Async<> Worker::execute(wire::RunRef run) {
     if (!holds(run)) co_return;
     const Container& container = containers_.at(run);
     Duration lease_left = container.taken_until - env_.now();
-    Duration until_reclaim = std::max(Duration(lease_left.count() * random.between(3, 6) / 10), seconds(5));
+    Duration until_reclaim = std::max(Duration(lease_left.count() * random.between(3, 6) / 10), reclaim_wait_min);
     Duration until_end = Duration((container.ends_us - env_.uptime_us()) / 1000);
     if (until_end <= Duration(0)) break;
     co_await env_.sleep(std::min(until_end, until_reclaim));
@@ -243,6 +243,7 @@ Async<> Worker::record_artifacts(wire::RunRef run) {
     std::string body;
     ArtifactFact fact{wire::StorageType::reference, {}, container.task_expires};
     int kind = static_cast<int>(random.below(3));
+    if (kind == 1 && i == 0) kind = 0;  // a link to itself leads nowhere
     std::string expires = format_time(container.task_expires);
     if (kind == 0) {
       fact.target = fmt::format("https://files.example/{}/{}", run.run, i);

@@ -81,7 +81,8 @@ TEST(RunReport, ALongMessageIsCutBetweenCharacters) {
   std::string message;
   for (int i = 0; i < 600; ++i) message += "\xC3\xA9";  // 2 bytes each; the cut at 1000 must not split one
   message.insert(0, "x");
-  RunReport report = value_or_throw(parse_run_report(R"({"reason":"failed","exit":{"code":1,"message":")" + message + "\"}}"));
+  RunReport report =
+      value_or_throw(parse_run_report(R"({"reason":"failed","exit":{"code":1,"message":")" + message + "\"}}"));
   EXPECT_LT(report.end.message.size(), message.size());
   EXPECT_TRUE(parse_run_report(to_json(report))) << "what was cut must still be JSON";
 }
@@ -90,7 +91,8 @@ TEST(RunReport, RefusesAbsurdNumbersAndTooManySteps) {
   EXPECT_FALSE(parse_run_report(R"({"reason":"failed","exit":{"code":1e99}})"));
   EXPECT_FALSE(parse_run_report(R"({"reason":"failed","logBytes":-2})"));
   std::string steps;
-  for (std::size_t i = 0; i <= steps_max; ++i) steps += (i ? ",\"s" : "\"s") + std::to_string(i) + "\":\"2026-11-20T00:00:00Z\"";
+  for (std::size_t i = 0; i <= steps_max; ++i)
+    steps += (i ? ",\"s" : "\"s") + std::to_string(i) + "\":\"2026-11-20T00:00:00Z\"";
   EXPECT_FALSE(parse_run_report(R"({"reason":"failed","exit":{"code":1,"steps":{)" + steps + "}}}"));
 }
 

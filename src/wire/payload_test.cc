@@ -7,9 +7,9 @@
 namespace gantry::wire {
 namespace {
 
-json::object with(std::string_view key, json::value value) {
+json::object with(std::string_view key, AnyJson any) {
   json::object payload = payload_json();
-  payload[key] = std::move(value);
+  payload[key] = std::move(any.value);
   return payload;
 }
 
@@ -43,19 +43,22 @@ TEST(Payload, TheLeastIsAnImageAndATimeLimit) {
 }
 
 TEST(Payload, ImagesAreReferencesNotFlags) {
-  for (const char* image : {"debian", "debian:12", "host:5000/team/app:1", "a/b@sha256:00"}) accepts(with("image", image));
+  for (const char* image : {"debian", "debian:12", "host:5000/team/app:1", "a/b@sha256:00"})
+    accepts(with("image", image));
   for (const char* image : {"", "-v", "--privileged", "/etc", "a b", "a\nb", "a;b", "caf\xC3\xA9"}) {
     refuses(with("image", image), "payload.image");
   }
   EXPECT_EQ(parsed(with("image", json::object{{"type", "docker-image"}, {"name", "x:1"}})).image, "x:1");
-  refuses(with("image", json::object{{"type", "task-image"}, {"name", "x"}}), "payload.image.type: \"task-image\" is not supported");
+  refuses(with("image", json::object{{"type", "task-image"}, {"name", "x"}}),
+          "payload.image.type: \"task-image\" is not supported");
   refuses(with("image", json::object{{"type", "docker-image"}}), "payload.image.name: is required");
 }
 
 TEST(Payload, TimeLimitIs1SecondTo7Days) {
   accepts(with("maxRunTime", 1));
   accepts(with("maxRunTime", max_run_time_s_max));
-  for (json::value wrong : {json::value(0), json::value(-1), json::value(max_run_time_s_max + 1), json::value("60"), json::value(1.5)}) {
+  for (json::value wrong :
+       {json::value(0), json::value(-1), json::value(max_run_time_s_max + 1), json::value("60"), json::value(1.5)}) {
     refuses(with("maxRunTime", wrong), "payload.maxRunTime: must be an integer");
   }
 }
@@ -98,12 +101,13 @@ TEST(Payload, FeaturesAreSwitches) {
 }
 
 TEST(Payload, ResourcesAreBounded) {
-  auto resources = [](std::string_view key, json::value value) { return with("resources", json::object{{key, value}}); };
+  auto resources = [](std::string_view key, AnyJson any) { return with("resources", json::object{{key, any.value}}); };
   EXPECT_EQ(parsed(resources("memory", "256m")).resources.memory_bytes, 256 << 20);
   EXPECT_EQ(parsed(resources("memory", 6 << 20)).resources.memory_bytes, 6 << 20);
   accepts(resources("memory", ResourceLimits::memory_bytes_max));
-  for (json::value wrong : {json::value((6 << 20) - 1), json::value("lots"), json::value("nan"), json::value(-1), json::value(true),
-                            json::value(ResourceLimits::memory_bytes_max + 1), json::value(INT64_MAX)}) {
+  for (json::value wrong :
+       {json::value((6 << 20) - 1), json::value("lots"), json::value("nan"), json::value(-1), json::value(true),
+        json::value(ResourceLimits::memory_bytes_max + 1), json::value(INT64_MAX)}) {
     refuses(resources("memory", wrong), "payload.resources.memory");
   }
   EXPECT_DOUBLE_EQ(parsed(resources("cpus", 0.5)).resources.cpus, 0.5);

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "wire/payload.h"
 #include "wire/testing/definitions.h"
 
 namespace gantry::wire {
@@ -10,33 +11,33 @@ namespace {
 const Time created = time_from_ms(1'795'132'800'000);
 const TaskId id = *TaskId::parse("AAAAAAAAQACAAAAAAAAAAA");
 
-PayloadRule native(std::string_view) { return PayloadRule::native; }
-PayloadRule any(std::string_view) { return PayloadRule::any_object; }
+PayloadRule native_queue(std::string_view) { return PayloadRule::native; }
+PayloadRule foreign_queue(std::string_view) { return PayloadRule::any_object; }
 
-Result<TaskDefinition> parse(const json::object& body, const PayloadRuleOf& rule = native) {
+Result<TaskDefinition> parse(const json::object& body, const PayloadRuleOf& rule = native_queue) {
   return parse_task_definition(id, text_of(body), rule);
 }
 
 /// A valid definition with one member replaced or, by null, removed.
-json::object with(std::string_view key, json::value value) {
+json::object with(std::string_view key, AnyJson any) {
   json::object body = task_json(created);
-  if (value.is_null()) {
+  if (any.value.is_null()) {
     body.erase(key);
   } else {
-    body[key] = std::move(value);
+    body[key] = std::move(any.value);
   }
   return body;
 }
 
-json::object with_payload(std::string_view key, json::value value) {
+json::object with_payload(std::string_view key, AnyJson any) {
   json::object body = task_json(created);
-  body["payload"].as_object()[key] = std::move(value);
+  body["payload"].as_object()[key] = std::move(any.value);
   return body;
 }
 
-json::object with_metadata(std::string_view key, json::value value) {
+json::object with_metadata(std::string_view key, AnyJson any) {
   json::object body = task_json(created);
-  body["metadata"].as_object()[key] = std::move(value);
+  body["metadata"].as_object()[key] = std::move(any.value);
   return body;
 }
 
@@ -165,7 +166,8 @@ TEST(TaskDefinition, TimesMustBeInOrder) {
 }
 
 TEST(TaskDefinition, SaysWhatIsMissing) {
-  for (std::string key : {"created", "deadline", "payload", "metadata"}) refuses(with(key, nullptr), key + ": is required");
+  for (std::string key : {"created", "deadline", "payload", "metadata"})
+    refuses(with(key, nullptr), key + ": is required");
   json::object body = task_json(created);
   body["metadata"].as_object().erase("owner");
   refuses(body, "metadata.owner: is required");
@@ -211,10 +213,10 @@ TEST(TaskDefinition, UnknownKeysComeWithASuggestion) {
 TEST(TaskDefinition, APayloadIsReadOnlyWhereANativeAgentServesTheQueue) {
   json::object foreign = with("payload", json::object{{"anything", {1, 2, 3}}});
   refuses(foreign, "payload.");
-  auto task = parse(foreign, any);
+  auto task = parse(foreign, foreign_queue);
   ASSERT_TRUE(task) << task.error().message();
   EXPECT_EQ(task.value().memory_bytes, 0);
-  EXPECT_FALSE(parse(with("payload", "text"), any));
+  EXPECT_FALSE(parse(with("payload", "text"), foreign_queue));
 }
 
 TEST(TaskDefinition, AnArtifactMustNotOutliveItsTask) {
@@ -237,9 +239,10 @@ TEST(TaskDefinition, EqualDefinitionsHaveEqualBytesHoweverTheyAreSpelt) {
   reversed["payload"].as_object()["maxRunTime"] = 600.0;
   reversed["retries"] = 5;
   std::string spaced = text_of(reversed);
-  for (std::size_t at = spaced.find(','); at != std::string::npos; at = spaced.find(',', at + 4)) spaced.insert(at, " \n\t");
-  auto a = value_or_throw(parse_task_definition(id, one, native));
-  auto b = value_or_throw(parse_task_definition(id, spaced, native));
+  for (std::size_t at = spaced.find(','); at != std::string::npos; at = spaced.find(',', at + 4))
+    spaced.insert(at, " \n\t");
+  auto a = value_or_throw(parse_task_definition(id, one, native_queue));
+  auto b = value_or_throw(parse_task_definition(id, spaced, native_queue));
   EXPECT_EQ(a.canonical, b.canonical);
   EXPECT_EQ(a.digest, b.digest);
   EXPECT_NE(a.digest, value_or_throw(parse(with("retries", 4))).digest);
@@ -247,7 +250,7 @@ TEST(TaskDefinition, EqualDefinitionsHaveEqualBytesHoweverTheyAreSpelt) {
 
 TEST(TaskDefinition, TheCanonicalSpellingIsAFixedPoint) {
   std::string once = canonical(with_payload("env", json::object{{"Z", "\"\n\\"}, {"A", "caf\xC3\xA9"}}));
-  EXPECT_EQ(value_or_throw(parse_task_definition(id, once, native)).canonical, once);
+  EXPECT_EQ(value_or_throw(parse_task_definition(id, once, native_queue)).canonical, once);
 }
 
 TEST(TaskDefinition, HasAtMost256KiB) {
@@ -261,9 +264,10 @@ TEST(TaskDefinition, HasAtMost256KiB) {
 }
 
 TEST(TaskDefinition, SurvivesHostileBytes) {
-  for (std::string body : {std::string(), std::string("[]"), std::string("\0", 1), std::string("{\"created\":\"\xFF\"}"),
-                           std::string(100'000, '['), std::string("{\"extra\":") + std::string(100'000, '{')}) {
-    EXPECT_FALSE(parse_task_definition(id, body, native));
+  for (std::string body :
+       {std::string(), std::string("[]"), std::string("\0", 1), std::string("{\"created\":\"\xFF\"}"),
+        std::string(100'000, '['), std::string("{\"extra\":") + std::string(100'000, '{')}) {
+    EXPECT_FALSE(parse_task_definition(id, body, native_queue));
   }
 }
 

@@ -3,11 +3,15 @@
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "base/log.h"
 
 namespace gantry::agent {
 namespace {
 
 constexpr int conflicts_max = 3;
+/// Ends a line that the task has left open before one of ours; not "\n", so that readers (cli/task_output.h) can tell
+/// the task's bytes from ours.
+constexpr const char* line_break = "\r\n";
 
 /// One user of a resource at a time, first come first served as far as Event is.
 class Turn {
@@ -41,6 +45,7 @@ void RunLog::start(Scope& scope, std::string name) {
 
 Async<> RunLog::append(int stream, std::string bytes) {
   while (busy_) co_await idle_.wait();
+  if (broken_) co_return;
   {
     Turn turn(busy_, idle_);
     if (!bytes.empty()) line_open_ = bytes.back() != '\n';
@@ -49,8 +54,13 @@ Async<> RunLog::append(int stream, std::string bytes) {
         spool->append(stream, std::string_view(bytes).substr(at, Spool::frame_bytes_max));
       }
     };
-    co_await env_.blocking(std::move(write));
+    try {
+      co_await env_.blocking(std::move(write));
+    } catch (const Error& error) {
+      broken_ = error;
+    }
   }
+  if (broken_) log_error("the log of task {}: {}", run_.task.to_string(), broken_->message());
   written_.notify_all();
 }
 
@@ -59,12 +69,12 @@ Async<> RunLog::write(int stream, std::string bytes) { co_await append(stream, s
 Async<> RunLog::line(std::string text) {
   std::string when = format_time(env_.now());
   when[10] = ' ';
-  std::string start = line_open_ ? "\n" : "";
+  std::string start = line_open_ ? line_break : "";
   co_await append(0, fmt::format("{}[taskcluster {}] {}\n", start, when, text));
 }
 
 Async<> RunLog::error_line(std::string text) {
-  std::string start = line_open_ ? "\n" : "";
+  std::string start = line_open_ ? line_break : "";
   co_await append(0, fmt::format("{}[taskcluster:error] {}\n", start, text));
 }
 

@@ -1,6 +1,8 @@
-// A run's log on its way out: written to the spool, shipped to the server as fast as that takes it, never waiting for it.
+// A run's log on its way out: written to the spool, shipped to the server as fast as that takes it, never waiting for
+// it.
 //
-// io_context thread only; the disk is touched on the blocking pool. start() and finish() belong to whoever runs the task.
+// io_context thread only; the disk is touched on the blocking pool. start() and finish() belong to whoever runs the
+// task.
 #pragma once
 
 #include <functional>
@@ -18,6 +20,8 @@ class RunLog {
   /// `signer` is asked for each request, because credentials change with every reclaim.
   RunLog(Env& env, ServerApi& server, wire::RunRef run, std::string spool_path, std::function<Signer()> signer);
 
+  // A disk that cannot be written to makes the log broken: what comes later is dropped, what was written is sent.
+
   /// Everything from now on is sent as the artifact `name`.
   void start(Scope& scope, std::string name);
   /// Container output (stream 1 or 2).
@@ -33,7 +37,11 @@ class RunLog {
   /// How much of the container's stream was spooled before this process started.
   std::int64_t spooled(int stream) const { return spool_->stream_bytes(stream); }
   std::int64_t bytes() const { return spool_->bytes(); }
+  /// How much of it the server is known to have.
+  std::int64_t shipped() const { return shipped_; }
   bool started() const { return !name_.empty(); }
+  /// Why it could not be written.
+  const std::optional<Error>& broken() const { return broken_; }
   /// The server has it all, or nobody wants it: the spool can go.
   void discard() { spool_->remove(); }
 
@@ -54,6 +62,7 @@ class RunLog {
   Event written_;
   Event shipped_some_;
   std::optional<Error> refused_;
+  std::optional<Error> broken_;
 };
 
 }  // namespace gantry::agent

@@ -1,8 +1,7 @@
 #include "agent/task/task_run.h"
 
-#include <fmt/format.h>
-
 #include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
 
 #include "agent/limits.h"
 #include "base/log.h"
@@ -12,58 +11,29 @@ namespace {
 
 using wire::ReasonResolved;
 
-constexpr Duration output_drain_max = seconds(10);  // after the container has ended
 constexpr Duration kill_wait_max = seconds(20);     // until a killed container is gone
 constexpr Duration cancelled_log_max = seconds(5);  // for the last words of a cancelled run
+constexpr Duration last_report_max = seconds(60);   // of a run that broke off here
+constexpr Duration pull_retry_delay = seconds(2);
+constexpr int pull_tries_max = 3;
+constexpr int create_tries_max = 2;
 constexpr int remove_tries_max = 5;
 
-std::string container_name(wire::RunRef run) { return fmt::format("gantry-{}-{}", run.task.to_string(), run.run); }
-
-Error in_answer(std::string_view what) {
-  return Error(ErrorCode::invalid_input, fmt::format("the server's claim has no valid {}", what));
+bool lacks_rights(const Error& error) {
+  return error.code() == ErrorCode::not_authenticated || error.code() == ErrorCode::not_authorized;
 }
 
-std::string text_at(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (!value || !value->is_string()) throw in_answer(key);
-  return std::string(value->get_string());
-}
-
-Time time_at(const json::object& object, std::string_view key) {
-  auto time = parse_time(text_at(object, key));
-  if (!time) throw in_answer(key);
-  return *time;
-}
-
-const json::object& object_at(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  if (!value || !value->is_object()) throw in_answer(key);
-  return value->get_object();
-}
-
-wire::HawkCredentials credentials_at(const json::object& object) {
-  const json::object& from = object_at(object, "credentials");
-  return {text_at(from, "clientId"), text_at(from, "accessToken"), text_at(from, "certificate")};
+/// What a payload asks for and a claim does not allow.
+std::optional<std::string> objection(const wire::Payload& payload, const ClaimedRun& claim) {
+  for (const auto& artifact : payload.artifacts) {
+    if (artifact.expires && *artifact.expires > claim.expires) {
+      return fmt::format("payload.artifacts[\"{}\"].expires must not be greater than task expiration", artifact.name);
+    }
+  }
+  return std::nullopt;
 }
 
 }  // namespace
-
-ClaimedRun read_claim(const json::value& element) {
-  if (!element.is_object()) throw in_answer("element");
-  const json::object& object = element.get_object();
-  const json::object& task = object_at(object, "task");
-  ClaimedRun claim;
-  auto id = TaskId::parse(text_at(object_at(object, "status"), "taskId"));
-  const json::value* run = object.if_contains("runId");
-  if (!id || !run || !run->is_int64()) throw in_answer("taskId and runId");
-  claim.run = {*id, static_cast<int>(run->get_int64())};
-  claim.taken_until = time_at(object, "takenUntil");
-  claim.expires = time_at(task, "expires");
-  claim.deadline = time_at(task, "deadline");
-  if (const json::value* payload = task.if_contains("payload")) claim.payload = *payload;
-  claim.credentials = credentials_at(object);
-  return claim;
-}
 
 TaskRun::TaskRun(Env& env, engine::Engine& engine, ServerApi& server, const RunSettings& settings, ClaimedRun claim,
                  std::string container)
@@ -73,25 +43,48 @@ TaskRun::TaskRun(Env& env, engine::Engine& engine, ServerApi& server, const RunS
       settings_(settings),
       claim_(std::move(claim)),
       scope_(env.executor(), "run " + claim_.run.task.to_string()),
+      work_(env.executor(), "run " + claim_.run.task.to_string()),
       log_(env, server, claim_.run,
            fmt::format("{}/{}-{}.spool", settings.spool_directory, claim_.run.task.to_string(), claim_.run.run),
            [this] { return context_.signer; }),
-      context_{env,     engine,      server, scope_, claim_.run, claim_.expires,
-               {},      std::make_shared<const wire::HawkSigner>(claim_.credentials), log_,
-               container, !container.empty()} {}
+      watch_(
+          env, engine, log_, settings.log_bytes_max, [this] { watch_changed(); }, settings.engine_away),
+      context_{env,
+               engine,
+               server,
+               scope_,
+               claim_.run,
+               claim_.expires,
+               {},
+               std::make_shared<const wire::HawkSigner>(claim_.credentials),
+               log_,
+               container,
+               !container.empty()} {}
 
 TaskRun::~TaskRun() = default;
 
 void TaskRun::step(std::string name) { steps_.emplace_back(std::move(name), env_.now()); }
 
 void TaskRun::stop(Stop why) {
-  if (stop_ != Stop::none) return;
-  stop_ = why;
-  stop_or_exit_.notify_all();
+  if (stop_ == Stop::none) stop_ = why;
+  news_.notify_all();
 }
 
-void TaskRun::cancel() { stop(Stop::cancelled); }
+void TaskRun::cancel() {
+  unwanted_ = true;
+  stop(Stop::cancelled);
+}
 void TaskRun::abort() { stop(Stop::aborted); }
+void TaskRun::engine_lost() { stop(Stop::engine_lost); }
+
+void TaskRun::watch_changed() {
+  using State = ContainerWatch::State;
+  if (watch_.state() == State::exited) step("exited");
+  if (watch_.state() == State::engine_lost) stop(Stop::engine_lost);
+  if (watch_.state() == State::log_full) stop(Stop::log_limit);
+  if (watch_.state() == State::log_broken) stop(Stop::log_broken);
+  news_.notify_all();
+}
 
 Async<> TaskRun::run() {
   began_ = env_.uptime();
@@ -102,25 +95,37 @@ Async<> TaskRun::run() {
   } catch (...) {
     failure = std::current_exception();
   }
-  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-  scope_.cancel();
-  co_await scope_.join();
   if (failure && !is_cancelled(failure)) {
-    log_error("run {} of task {}: {}", claim_.run.run, claim_.run.task.to_string(), error_of(failure).message());
+    std::string message = error_of(failure).message();
+    log_error("run {} of task {}: {}", claim_.run.run, claim_.run.task.to_string(), message);
+    failure = nullptr;
+    try {
+      co_await report_internal_error(message);
+      co_await remove_container();
+    } catch (...) {
+      failure = std::current_exception();
+    }
   }
+  co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+  work_.cancel();
+  scope_.cancel();
+  co_await work_.join();
+  co_await scope_.join();
 }
 
 Async<> TaskRun::execute() {
   step("received");
-  co_await prepare();
+  co_await unless_stopped(prepare());
   if (!ending_ && stop_ == Stop::none) {
     co_await (context_.adopted ? take_up_container() : start_container());
   }
   if (!ending_) {
     co_await wait_for_end();
-    co_await judge();
+    if (stop_ == Stop::none) co_await judge_exit();
+    if (stop_ == Stop::none) co_await unless_stopped(call_stopped_hooks());
+    if (stop_ != Stop::none && !unwanted_) co_await judge_stop();
   }
-  if (stop_ == Stop::cancelled) {
+  if (unwanted_) {
     co_await remove_container();
     co_await log_footer();
     co_return;
@@ -128,6 +133,27 @@ Async<> TaskRun::execute() {
   co_await log_footer();
   co_await report();
   co_await remove_container();
+}
+
+/// Does `work`, which stops where it is if the run is stopped meanwhile.
+Async<> TaskRun::unless_stopped(Async<> work) {
+  working_ = true;
+  work_.spawn("work", work_to_end(std::move(work)));
+  while (working_ && stop_ == Stop::none) co_await news_.wait();
+  work_.cancel();
+  co_await work_.join();
+  std::exception_ptr failure = std::exchange(work_failure_, nullptr);
+  if (failure && !is_cancelled(failure)) std::rethrow_exception(failure);
+}
+
+Async<> TaskRun::work_to_end(Async<> work) {
+  try {
+    co_await std::move(work);
+  } catch (...) {
+    work_failure_ = std::current_exception();
+  }
+  working_ = false;
+  news_.notify_all();
 }
 
 /// Records how the run ends, and why, where its owner will look.
@@ -141,80 +167,107 @@ Async<> TaskRun::fail(ReasonResolved reason, std::string message) {
   co_await log_.error_line(std::move(message));
 }
 
+/// A fault of this node is another node's chance: the run is handed back. All else is the task's own.
+Async<> TaskRun::fail_to_start(std::string what, bool of_node, Error failure) {
+  std::string hint = failure.hint().empty() ? "" : "; " + failure.hint();
+  if (may_retry(failure) && !co_await engine_answers()) {
+    of_node = true;
+    settings_.engine_away();
+  }
+  co_await fail(of_node ? ReasonResolved::worker_shutdown : ReasonResolved::failed,
+                fmt::format("{}: {}{}", what, failure.message(), hint));
+}
+
+Async<bool> TaskRun::engine_answers() {
+  try {
+    co_await engine_.probe();
+  } catch (const Error&) {
+    co_return false;
+  }
+  co_return true;
+}
+
 Async<> TaskRun::prepare() {
   auto payload = wire::parse_payload(claim_.payload);
+  std::optional<std::string> wrong;
   if (!payload) {
-    log_.start(scope_, "public/logs/live.log");
-    co_await fail(ReasonResolved::malformed_payload, payload.error().message());
+    wrong = payload.error().message();
+  } else {
+    context_.payload = std::move(payload).assume_value();
+    wrong = objection(context_.payload, claim_);
+  }
+  if (wrong) {
+    log_.start(scope_, context_.payload.log);
+    co_await fail(ReasonResolved::malformed_payload, *wrong);
     co_return;
   }
-  context_.payload = std::move(payload).assume_value();
   features_ = make_features(context_.payload);
   std::optional<Error> failure;
   try {
     for (auto& feature : features_) co_await feature->link(context_);
-    if (context_.adopted) co_return;
-    co_await log_header();
-    bool present = co_await engine_.has_image(context_.payload.image);
-    if (!present) {
-      co_await log_.line("Pulling image " + context_.payload.image);
-      co_await engine_.pull_image(context_.payload.image, [](const std::string&) {});
-    }
-    step("image");
+  } catch (const Error& error) {
+    failure = error;
+  }
+  if (failure) {
+    co_await fail_to_start("A feature of the task could not be set up", false, *failure);
+    co_return;
+  }
+  if (context_.adopted) co_return;
+  co_await log_header();
+  try {
+    co_await ensure_image();
   } catch (const Error& error) {
     failure = error;
   }
   if (!failure) co_return;
-  bool engine_away = may_retry(*failure);
-  std::string hint = failure->hint().empty() ? "" : "; " + failure->hint();
-  co_await fail(engine_away ? ReasonResolved::worker_shutdown : ReasonResolved::failed,
-                fmt::format("Pulling docker image \"{}\" has failed: {}{}", context_.payload.image,
-                            failure->message(), hint));
+  co_await fail_to_start(fmt::format("Pulling docker image \"{}\" has failed", context_.payload.image), false,
+                         *failure);
 }
 
-engine::ContainerSpec TaskRun::container_spec() const {
-  const wire::Payload& payload = context_.payload;
-  engine::ContainerSpec spec;
-  spec.name = container_name(claim_.run);
-  spec.image = payload.image;
-  spec.command = payload.command;
-  spec.env = payload.env;
-  std::string task = claim_.run.task.to_string();
-  std::string run = std::to_string(claim_.run.run);
-  auto slash = settings_.task_queue.find('/');
-  const std::pair<std::string, std::string> injected[] = {
-      {"TASK_ID", task},
-      {"RUN_ID", run},
-      {"TASKCLUSTER_ROOT_URL", server_.root_url()},
-      {"TASKCLUSTER_WORKER_GROUP", settings_.worker_group},
-      {"TASKCLUSTER_WORKER_TYPE", settings_.task_queue.substr(slash + 1)},
-      {"TASKCLUSTER_WORKER_POOL", settings_.task_queue},
-  };
-  for (const auto& [name, value] : injected) {
-    std::erase_if(spec.env, [&](const auto& variable) { return variable.first == name; });
-    spec.env.emplace_back(name, value);
+Async<> TaskRun::ensure_image() {
+  const std::string& image = context_.payload.image;
+  for (int attempt = 1;; ++attempt) {
+    std::optional<Error> failure;
+    try {
+      bool present = co_await engine_.has_image(image);
+      if (!present) {
+        co_await log_.line("Pulling image " + image);
+        co_await engine_.pull_image(image, [](const std::string&) {});
+      }
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (!failure) break;
+    bool again = may_retry(*failure) && attempt < pull_tries_max;
+    if (!again || !co_await engine_answers()) throw *failure;
+    co_await log_.line(fmt::format("{}; trying again", failure->message()));
+    co_await env_.sleep(pull_retry_delay * attempt);
   }
-  spec.labels = {{agent_label, settings_.agent_id}, {task_label, task}, {run_label, run}};
-  spec.limits = {payload.resources.memory_bytes, payload.resources.cpus, payload.resources.pids};
-  spec.network = settings_.network;
-  return spec;
+  step("image");
+}
+
+/// A name that is taken is left over from a claim that was taken back.
+Async<> TaskRun::create_container() {
+  for (int attempt = 1;; ++attempt) {
+    std::optional<Error> failure;
+    try {
+      context_.container = co_await engine_.create_container(
+          container_spec(settings_, claim_.run, context_.payload, server_.root_url()));
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (!failure) break;
+    bool taken = failure->code() == ErrorCode::conflict;
+    if (!taken || attempt == create_tries_max) throw *failure;
+    co_await engine_.remove_container(container_name(claim_.run));
+  }
+  step("created");
 }
 
 Async<> TaskRun::start_container() {
   std::optional<Error> failure;
   try {
-    bool name_taken = false;
-    try {
-      context_.container = co_await engine_.create_container(container_spec());
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::conflict) throw;
-      name_taken = true;  // left over from a claim that was taken back
-    }
-    if (name_taken) {
-      co_await engine_.remove_container(container_name(claim_.run));
-      context_.container = co_await engine_.create_container(container_spec());
-    }
-    step("created");
+    co_await create_container();
     for (auto& feature : features_) co_await feature->created(context_);
     auto output = co_await engine_.attach(context_.container);
     co_await log_.line("=== Task Starting ===");
@@ -223,211 +276,139 @@ Async<> TaskRun::start_container() {
     co_await engine_.start_container(context_.container);
     step("started");
     container_started_ = env_.now();
-    scope_.spawn("output", copy_output(std::move(output), 0, 0));
-    scope_.spawn("wait", watch_container());
+    watch_.begin(scope_, context_.container, std::move(output));
     for (auto& feature : features_) co_await feature->started(context_);
   } catch (const Error& error) {
     failure = error;
   }
   if (!failure) co_return;
-  bool engine_away = may_retry(*failure);
-  co_await fail(engine_away ? ReasonResolved::worker_shutdown : ReasonResolved::failed,
-                "Failure to properly start execution environment: " + failure->message());
+  bool of_node = may_retry(*failure);  // a bad command or mount is refused with another code
+  co_await fail_to_start("Failure to properly start execution environment", of_node, *failure);
 }
 
 Async<> TaskRun::take_up_container() {
   std::optional<Error> failure;
+  bool never_started = false;
   try {
     engine::ContainerState found = co_await engine_.inspect_container(context_.container);
-    if (found.created_only) {
-      // Killed between create and start: nothing has run yet.
-      co_await engine_.remove_container(context_.container);
-      co_await start_container();
-      co_return;
-    }
+    never_started = found.created_only;
+    if (never_started) co_await engine_.remove_container(context_.container);
     container_started_ = found.started;
-    auto output = co_await engine_.logs(context_.container, true);
-    scope_.spawn("output", copy_output(std::move(output), log_.spooled(1), log_.spooled(2)));
-    scope_.spawn("wait", watch_container());
   } catch (const Error& error) {
     failure = error;
   }
-  if (failure) stop(Stop::engine_lost);
-}
-
-Async<> TaskRun::pump_output(std::shared_ptr<engine::OutputStream> output, std::int64_t skip_stdout,
-                             std::int64_t skip_stderr) {
-  std::int64_t skip[] = {0, skip_stdout, skip_stderr};
-  for (;;) {
-    engine::Output piece = co_await output->read();
-    if (piece.bytes.empty()) co_return;
-    std::int64_t& left = skip[piece.stream];
-    auto skipped = std::min<std::int64_t>(left, static_cast<std::int64_t>(piece.bytes.size()));
-    left -= skipped;
-    piece.bytes.erase(0, static_cast<std::size_t>(skipped));
-    if (piece.bytes.empty()) continue;
-    if (log_.bytes() + static_cast<std::int64_t>(piece.bytes.size()) > settings_.log_bytes_max) {
-      stop(Stop::log_limit);
-      co_return;
-    }
-    co_await log_.write(piece.stream, std::move(piece.bytes));
+  if (failure) {
+    stop(Stop::engine_lost);
+  } else if (never_started) {
+    // Killed between create and start: nothing has run yet.
+    co_await start_container();
+  } else {
+    watch_.begin(scope_, context_.container, nullptr);
   }
-}
-
-/// The container's output to the log; if the connection to the engine breaks, from the engine's own log again.
-Async<> TaskRun::copy_output(std::shared_ptr<engine::OutputStream> output, std::int64_t skip_stdout,
-                             std::int64_t skip_stderr) {
-  while (stop_ == Stop::none) {
-    std::optional<Error> failure;
-    try {
-      if (!output) {
-        skip_stdout = log_.spooled(1);
-        skip_stderr = log_.spooled(2);
-        output = co_await engine_.logs(context_.container, true);
-      }
-      co_await pump_output(output, skip_stdout, skip_stderr);
-    } catch (const Error& error) {
-      failure = error;
-    }
-    if (!failure || container_exited_) break;
-    log_warning("output of task {}: {}", claim_.run.task.to_string(), failure->message());
-    output = nullptr;
-    co_await env_.sleep(seconds(1));
-  }
-  output_ended_ = true;
-  output_end_.notify_all();
-}
-
-/// Until the container has ended. An engine that went away is waited for; what ended meanwhile has been interrupted.
-Async<> TaskRun::watch_container() {
-  Duration lost_since{-1};
-  for (;;) {
-    std::optional<Error> failure;
-    try {
-      int code = co_await engine_.wait_container(context_.container);
-      if (lost_since >= Duration(0)) break;
-      exit_code_ = code;
-      container_exited_ = true;
-      step("exited");
-      stop_or_exit_.notify_all();
-      co_return;
-    } catch (const Error& error) {
-      failure = error;
-    }
-    if (failure->code() == ErrorCode::not_found) break;
-    if (lost_since < Duration(0)) {
-      lost_since = env_.uptime();
-      log_warning("task {}: {}", claim_.run.task.to_string(), failure->message());
-    }
-    if (env_.uptime() - lost_since > engine_patience) break;
-    co_await env_.sleep(seconds(1));
-    bool running = false;
-    try {
-      running = (co_await engine_.inspect_container(context_.container)).running;
-    } catch (const Error& error) {
-      failure = error;
-    }
-    if (running) lost_since = Duration(-1);
-  }
-  stop(Stop::engine_lost);
 }
 
 Async<> TaskRun::await_stop_or_exit() {
   Duration limit = context_.payload.max_run_time - (env_.now() - container_started_);
   Duration until = env_.uptime() + limit;
-  while (!container_exited_ && stop_ == Stop::none) {
+  while (!watch_.exit_code() && stop_ == Stop::none) {
     Duration left = until - env_.uptime();
     if (left <= Duration(0)) {
       stop(Stop::time_limit);
       co_return;
     }
-    co_await stop_or_exit_.wait_for(env_, left);
+    co_await news_.wait_for(env_, left);
   }
 }
 
 Async<> TaskRun::wait_for_end() {
   co_await await_stop_or_exit();
-  if (container_exited_ || stop_ == Stop::engine_lost || context_.container.empty()) {
-    co_await finish_output();
-    co_return;
+  if (unwanted_) co_return;  // execute() removes it
+  bool started = watch_.state() != ContainerWatch::State::idle;
+  if (started && !watch_.exit_code() && stop_ != Stop::engine_lost) {
+    std::optional<Error> failure;
+    try {
+      co_await engine_.kill_container(context_.container, "KILL");
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (!failure) co_await watch_.await_exit(kill_wait_max);
   }
-  if (stop_ == Stop::cancelled) co_return;  // execute() removes it
-  std::optional<Error> failure;
-  try {
-    co_await engine_.kill_container(context_.container, "KILL");
-  } catch (const Error& error) {
-    failure = error;
-  }
-  Duration until = env_.uptime() + kill_wait_max;
-  while (!failure && !container_exited_ && env_.uptime() < until) {
-    co_await stop_or_exit_.wait_for(env_, until - env_.uptime());
-  }
-  co_await finish_output();
+  if (!watch_.exit_code()) co_return;
+  bool whole = co_await watch_.drain();
+  if (!whole) co_await log_.error_line("The container engine did not give the output to its end");
 }
 
-Async<> TaskRun::finish_output() {
-  Duration until = env_.uptime() + output_drain_max;
-  while (!output_ended_ && container_exited_ && env_.uptime() < until) {
-    co_await output_end_.wait_for(env_, until - env_.uptime());
-  }
-}
-
-/// From how it stopped to what is reported.
-Async<> TaskRun::judge() {
+/// How a container that ended by itself has done.
+Async<> TaskRun::judge_exit() {
+  int code = *watch_.exit_code();
   Ending ending;
+  ending.reason = code == 0 ? ReasonResolved::completed : ReasonResolved::failed;
   ending.end.known = true;
   ending.end.cause = "exited";
-  if (exit_code_) {
-    ending.end.exit_code = *exit_code_;
-    ending.end.signal = *exit_code_ > 128 ? *exit_code_ - 128 : 0;
+  ending.end.exit_code = code;
+  ending.end.signal = code > 128 ? code - 128 : 0;
+  if (ending.end.signal == 9) {
+    std::optional<Error> failure;
+    try {
+      ending.end.out_of_memory = (co_await engine_.inspect_container(context_.container)).out_of_memory;
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (failure) log_warning("task {}: {}", claim_.run.task.to_string(), failure->message());
   }
-  switch (stop_) {
-    case Stop::cancelled: co_return;
-    case Stop::aborted:
-      ending.reason = ReasonResolved::worker_shutdown;
-      ending.end.cause = "worker-shutdown";
-      co_await log_.error_line("Task has been aborted prematurely. Reason: worker-shutdown");
-      break;
-    case Stop::engine_lost:
-      ending.reason = ReasonResolved::worker_shutdown;
-      ending.end.cause = "engine-lost";
-      ending.end.message = "the container engine went away while the task ran";
-      co_await log_.error_line("The container engine went away; the task is tried again if it has retries left");
-      break;
-    case Stop::time_limit: {
-      ending.reason = ReasonResolved::failed;
-      ending.end.cause = "time-limit";
-      auto limit = std::chrono::duration_cast<seconds>(context_.payload.max_run_time).count();
-      ending.end.message = fmt::format("ran longer than maxRunTime, {} s", limit);
-      co_await log_.error_line(fmt::format("Task timeout after {} seconds. Force killing container.", limit));
-      break;
-    }
-    case Stop::log_limit:
-      ending.reason = ReasonResolved::failed;
-      ending.end.cause = "log-limit";
-      ending.end.message = fmt::format("wrote more than {} bytes of log", settings_.log_bytes_max);
-      co_await log_.error_line(ending.end.message + ". Force killing container.");
-      break;
-    case Stop::none: {
-      ending.reason = *exit_code_ == 0 ? ReasonResolved::completed : ReasonResolved::failed;
-      bool killed = ending.end.signal == 9;
-      std::optional<Error> failure;
-      try {
-        if (killed) ending.end.out_of_memory = (co_await engine_.inspect_container(context_.container)).out_of_memory;
-      } catch (const Error& error) {
-        failure = error;
-      }
-      if (ending.end.out_of_memory) {
-        ending.end.message = fmt::format("used more than its memory limit of {} bytes",
-                                         context_.payload.resources.memory_bytes);
-        co_await log_.error_line("Out of memory: the container " + ending.end.message);
-      }
-      break;
-    }
+  if (ending.end.out_of_memory) {
+    ending.end.message =
+        fmt::format("used more than its memory limit of {} bytes", context_.payload.resources.memory_bytes);
+    co_await log_.error_line("Out of memory: the container " + ending.end.message);
   }
   context_.succeeded = ending.reason == ReasonResolved::completed;
   ending_ = std::move(ending);
-  if (stop_ == Stop::none) co_await call_stopped_hooks();
+}
+
+/// What is reported of a container that was stopped, or lost.
+Async<> TaskRun::judge_stop() {
+  wire::ContainerEnd end;
+  end.known = true;
+  if (auto code = watch_.exit_code()) {
+    end.exit_code = *code;
+    end.signal = *code > 128 ? *code - 128 : 0;
+  }
+  ReasonResolved reason = ReasonResolved::worker_shutdown;
+  std::string line;
+  switch (stop_) {
+    case Stop::none:
+    case Stop::cancelled: co_return;
+    case Stop::aborted:
+      end.cause = "worker-shutdown";
+      line = "Task has been aborted prematurely. Reason: worker-shutdown";
+      break;
+    case Stop::engine_lost:
+      end.cause = "engine-lost";
+      end.message = "the container engine went away while the task ran";
+      line = "The container engine went away; the task is tried again if it has retries left";
+      break;
+    case Stop::log_broken:
+      end.cause = "log-lost";
+      end.message = log_.broken() ? log_.broken()->message() : "";
+      break;
+    case Stop::time_limit: {
+      reason = ReasonResolved::failed;
+      end.cause = "time-limit";
+      auto limit = std::chrono::duration_cast<seconds>(context_.payload.max_run_time).count();
+      end.message = fmt::format("ran longer than maxRunTime, {} s", limit);
+      line = fmt::format("Task timeout after {} seconds. Force killing container.", limit);
+      break;
+    }
+    case Stop::log_limit:
+      reason = ReasonResolved::failed;
+      end.cause = "log-limit";
+      end.message = fmt::format("wrote more than {} bytes of log", settings_.log_bytes_max);
+      line = end.message + ". Force killing container.";
+      break;
+  }
+  context_.succeeded = false;
+  ending_ = Ending{reason, std::move(end)};
+  if (!line.empty()) co_await log_.error_line(std::move(line));
 }
 
 Async<> TaskRun::call_stopped_hooks() {
@@ -440,6 +421,11 @@ Async<> TaskRun::call_stopped_hooks() {
       failure = error;
     }
     if (!failure) continue;
+    if (may_retry(*failure) && !co_await engine_answers()) {
+      settings_.engine_away();
+      stop(Stop::engine_lost);
+      co_return;
+    }
     co_await log_.error_line(failure->message());
     ending_->end.message = failure->message();
     context_.succeeded = false;
@@ -456,40 +442,51 @@ Async<> TaskRun::log_header() {
 }
 
 Async<> TaskRun::log_footer() {
-  if (stop_ == Stop::cancelled) {
+  if (unwanted_) {
     co_await log_.error_line("Task was canceled");
-  } else if (exit_code_) {
+  } else if (auto code = watch_.exit_code()) {
     co_await log_.line("=== Task Finished ===");
     double ran_s = static_cast<double>((env_.uptime() - began_).count()) / 1000;
     co_await log_.line(fmt::format("{} task run with exit code: {} completed in {:.3f} seconds",
-                                   context_.succeeded ? "Successful" : "Unsuccessful", *exit_code_, ran_s));
+                                   context_.succeeded ? "Successful" : "Unsuccessful", *code, ran_s));
   } else {
     co_await log_.line("Unsuccessful task run");
   }
   std::optional<Error> failure;
   try {
     if (!log_.started()) log_.start(scope_, context_.payload.log);
-    if (stop_ == Stop::cancelled) {
+    if (unwanted_) {
       co_await log_.flush(cancelled_log_max);
       co_await server_.call(context_.signer, net::Method::post, native_run_path(claim_.run) + "/log/close", "", "",
                             cancelled_log_max);
-      log_.discard();
-      co_return;
+    } else {
+      for (auto& feature : features_) co_await feature->killed(context_);
+      co_await log_.flush(report_patience);
     }
-    for (auto& feature : features_) co_await feature->killed(context_);
-    co_await log_.flush(report_patience);
   } catch (const Error& error) {
     failure = error;
   }
   if (failure) log_warning("log of task {}: {}", claim_.run.task.to_string(), failure->message());
+  if (unwanted_) log_.discard();
 }
 
 Async<> TaskRun::report() {
   step("logged");
-  wire::RunReport report{ending_->reason, std::move(ending_->end), log_.bytes()};
+  wire::RunReport report{ending_->reason, std::move(ending_->end), std::min(log_.bytes(), log_.shipped())};
   report.end.steps = steps_;
+  bool taken = co_await report_once(report, report_patience);
+  if (!taken && !unwanted_) {
+    // The server has less of the log than it said: better a log without its end than no result.
+    report.log_bytes = 0;
+    co_await report_once(std::move(report), last_report_max);
+  }
+  log_.discard();
+}
+
+/// False if the server refused it.
+Async<bool> TaskRun::report_once(wire::RunReport report, Duration patience) {
   std::string body = wire::to_json(report);
-  Duration until = env_.uptime() + report_patience;
+  Duration until = env_.uptime() + patience;
   Duration delay = retry_delay_min;
   for (;;) {
     std::optional<Error> failure;
@@ -498,18 +495,32 @@ Async<> TaskRun::report() {
     } catch (const Error& error) {
       failure = error;
     }
-    if (!failure) break;
-    bool wanted = stop_ != Stop::cancelled && env_.uptime() < until && may_retry(*failure);
+    if (!failure) co_return true;
+    bool renewed = false;
+    if (lacks_rights(*failure)) renewed = co_await renew();
+    bool wanted = !unwanted_ && env_.uptime() < until && (renewed || may_retry(*failure));
     if (!wanted) {
       log_warning("task {} could not be reported: {}", claim_.run.task.to_string(), failure->message());
-      break;
+      co_return false;
     }
     co_await env_.sleep(delay);
     delay = std::min(delay * 2, retry_delay_max);
   }
+}
+
+/// Of a run that broke off here, so that it is not held until its claim runs out.
+Async<> TaskRun::report_internal_error(std::string message) {
+  wire::RunReport report;
+  report.reason = ReasonResolved::internal_error;
+  report.end.known = true;
+  report.end.cause = "internal-error";
+  report.end.message = std::move(message);
+  report.log_bytes = log_.shipped();
+  co_await report_once(std::move(report), last_report_max);
   log_.discard();
 }
 
+/// What does not go now is removed by the agent's upkeep once the engine answers again.
 Async<> TaskRun::remove_container() {
   for (int attempt = 1; !context_.container.empty() && attempt <= remove_tries_max; ++attempt) {
     std::optional<Error> failure;
@@ -520,30 +531,53 @@ Async<> TaskRun::remove_container() {
     }
     if (!failure) co_return;
     log_warning("container of task {}: {}", claim_.run.task.to_string(), failure->message());
+    bool answers = co_await engine_answers();
+    if (!answers) {
+      settings_.engine_away();
+      co_return;
+    }
     co_await env_.sleep(retry_delay_min * (1 << attempt));
   }
 }
 
+/// New credentials by the agent's own, for a run whose own ran out while the server could not be reached. False if the
+/// run is no longer ours.
+Async<bool> TaskRun::renew() {
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("workerGroup", settings_.worker_group).field("workerId", settings_.worker_id);
+  out.end_object();
+  try {
+    std::string answer = co_await server_.post_json(settings_.agent_signer, native_run_path(claim_.run) + "/resume",
+                                                    std::move(body), request_timeout);
+    RenewedClaim renewed = read_renewal(value_or_throw(parse_json(answer)));
+    claim_.taken_until = renewed.taken_until;
+    context_.signer = std::make_shared<const wire::HawkSigner>(renewed.credentials);
+  } catch (const Error& error) {
+    co_return may_retry(error);
+  }
+  co_return true;
+}
+
 Async<> TaskRun::keep_claim() {
-  Time taken_until = claim_.taken_until;
   for (;;) {
-    Duration half = std::max<Duration>((taken_until - env_.now()) / 2, seconds(1));
+    Duration half = std::max<Duration>((claim_.taken_until - env_.now()) / 2, seconds(1));
     co_await env_.sleep(half);
     std::optional<Error> failure;
-    std::string answer;
     try {
-      answer = co_await server_.post_json(context_.signer, queue_run_path(claim_.run) + "/reclaim", "{}",
-                                          request_timeout);
-      json::value document = value_or_throw(parse_json(answer));
-      if (!document.is_object()) throw in_answer("object");
-      taken_until = time_at(document.get_object(), "takenUntil");
-      context_.signer = std::make_shared<const wire::HawkSigner>(credentials_at(document.get_object()));
+      std::string answer =
+          co_await server_.post_json(context_.signer, queue_run_path(claim_.run) + "/reclaim", "{}", request_timeout);
+      RenewedClaim renewed = read_renewal(value_or_throw(parse_json(answer)));
+      claim_.taken_until = renewed.taken_until;
+      context_.signer = std::make_shared<const wire::HawkSigner>(renewed.credentials);
     } catch (const Error& error) {
       failure = error;
     }
     if (!failure) continue;
     log_warning("reclaim of task {}: {}", claim_.run.task.to_string(), failure->message());
-    if (!may_retry(*failure)) {
+    bool ours = may_retry(*failure);
+    if (lacks_rights(*failure)) ours = co_await renew();
+    if (!ours) {
       cancel();
       co_return;
     }

@@ -1,12 +1,13 @@
-// For tests: an Env on a virtual clock. Nothing waits for real: when no coroutine can go on, the clock jumps to the next
-// timer. "Blocking" work runs on the same thread, later. The same test always takes the same course.
+// For tests: an Env on a virtual clock. Nothing waits for real: when no coroutine can go on, the clock jumps to the
+// next timer. "Blocking" work runs on the same thread, later. The same test always takes the same course.
 #pragma once
+
+#include <optional>
+#include <stdexcept>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <optional>
-#include <stdexcept>
 
 #include "base/env.h"
 

@@ -16,9 +16,12 @@ std::string engine_url(const Arguments& arguments) {
 
 int run(const Arguments& arguments) {
   constexpr std::int64_t slots_max = 10'000;
+  constexpr std::int64_t log_bytes_min = 64 << 10;
+  constexpr std::int64_t log_bytes_max = 1 << 30;  // the server keeps no longer ones
   set_log_level(arguments.flag("verbose") ? LogLevel::debug : LogLevel::warning);
   DevSettings settings;
   settings.data = data_directory(arguments.text("data-dir"));
+  settings.data_was_named = arguments.has("data-dir");
   settings.listen = arguments.text("listen");
   settings.engine_url = engine_url(arguments);
   settings.task_queue = arguments.text("task-queue");
@@ -28,6 +31,12 @@ int run(const Arguments& arguments) {
     std::int64_t slots = arguments.count("slots");
     if (slots < 1 || slots > slots_max) throw UsageError("--slots: must be 1 to 10000");
     settings.slots = static_cast<int>(slots);
+  }
+  if (arguments.has("log-limit")) {
+    settings.log_bytes_max = arguments.size_bytes("log-limit");
+    if (settings.log_bytes_max < log_bytes_min || settings.log_bytes_max > log_bytes_max) {
+      throw UsageError("--log-limit: must be 64k to 1g");
+    }
   }
   return run_dev(settings);
 }
@@ -54,6 +63,11 @@ Command dev_command() {
                    .kind = ValueKind::count,
                    .value = "N",
                    .help = "how many tasks run at once; default: twice the machine's cpus"},
+                  {.name = "log-limit",
+                   .kind = ValueKind::size,
+                   .value = "SIZE",
+                   .help = "a task that writes more log than that is killed",
+                   .otherwise = "256m"},
                   {.name = "task-queue",
                    .kind = ValueKind::queue,
                    .value = "P/W",

@@ -73,7 +73,8 @@ TEST_F(ArtifactTest, AnExceptionTakesLogsFor25Minutes) {
 
 TEST_F(ArtifactTest, NamesAre1To1024PrintableCharacters) {
   EXPECT_TRUE(put(request(StorageType::s3, std::string(1024, 'n'))));
-  for (const std::string& name : {std::string(), std::string(1025, 'n'), std::string("a\nb"), std::string("caf\xC3\xA9")}) {
+  for (const std::string& name :
+       {std::string(), std::string(1025, 'n'), std::string("a\nb"), std::string("caf\xC3\xA9")}) {
     EXPECT_EQ(refused(request(StorageType::s3, name)), ErrorCode::invalid_input);
   }
 }

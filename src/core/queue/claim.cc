@@ -28,19 +28,18 @@ struct Room {
   }
 };
 
-Room room_on(state::Transaction& tx, NodeId id) {
+Room room_on(const state::State& state, NodeId id) {
   Room room;
   if (id.empty()) return room;
   room.bounded = true;
-  const state::Node* node = tx.find<state::Node>(id);
+  const auto* node = state.table<state::Node>().find(id);
   if (!node) return room;
-  room.slots = node->slots;
-  room.memory_bytes = node->memory_bytes;
-  room.memory_bytes_max = node->memory_bytes;
-  for (const auto& allocation_id : tx.state().allocations_on(id)) {
-    const state::Allocation* allocation = tx.find<state::Allocation>(allocation_id);
+  room.slots = node->record.slots;
+  room.memory_bytes = node->record.memory_bytes;
+  room.memory_bytes_max = node->record.memory_bytes;
+  for (const auto& allocation_id : state.allocations_on(id)) {
     --room.slots;
-    room.memory_bytes -= allocation->memory_bytes;
+    room.memory_bytes -= state.table<state::Allocation>().find(allocation_id)->record.memory_bytes;
   }
   return room;
 }
@@ -71,15 +70,16 @@ Claim take(state::Transaction& tx, const Task& task, const ClaimRequest& request
 }
 
 /// The next in line, or nullptr. Tasks that are larger than the whole node are left to other nodes.
-const Task* next_pending(state::Transaction& tx, const std::string& task_queue, const Room& room) {
-  const auto& line = tx.state().pending(task_queue);
+const Task* next_pending(const state::State& state, const std::string& task_queue, const Room& room) {
+  const auto& line = state.pending(task_queue);
+  const auto& tasks = state.table<Task>();
   if (line.empty()) return nullptr;
-  if (planted(PlantedBug::youngest_first)) return tx.find<Task>(line.back().task);
+  if (planted(PlantedBug::youngest_first)) return &tasks.find(line.back().task)->record;
   int visits = 0;
   for (const auto& entry : line) {
     if (++visits > oversized_visits_max) break;
-    const Task* task = tx.find<Task>(entry.task);
-    if (room.can_ever_fit(*task)) return task;
+    const Task& task = tasks.find(entry.task)->record;
+    if (room.can_ever_fit(task)) return &task;
   }
   return nullptr;
 }
@@ -88,16 +88,22 @@ const Task* next_pending(state::Transaction& tx, const std::string& task_queue, 
 
 std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request) {
   std::vector<Claim> claims;
-  Room room = room_on(tx, request.node);
+  Room room = room_on(tx.state(), request.node);
   int tasks_max = std::min(request.tasks_max, claim_tasks_max);
   while (static_cast<int>(claims.size()) < tasks_max && tx.has_room(claim_operations)) {
-    const Task* task = next_pending(tx, request.task_queue, room);
+    const Task* task = next_pending(tx.state(), request.task_queue, room);
     if (!task || !room.fits(*task) || task->deadline <= tx.now()) break;
     room.take(*task);
     claims.push_back(take(tx, *task, request));
     if (planted(PlantedBug::claim_keeps_pending)) break;
   }
   return claims;
+}
+
+bool can_claim(const state::State& state, const std::string& task_queue, NodeId node) {
+  Room room = room_on(state, node);
+  const Task* task = next_pending(state, task_queue, room);
+  return task && room.fits(*task);
 }
 
 Result<Time> reclaim(state::Transaction& tx, TaskId id, int run) {

@@ -29,6 +29,9 @@ struct Claim {
 /// not starved by small ones; tasks larger than the whole node are passed over. Every claim writes an allocation. May be empty.
 std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request);
 
+/// Whether this worker (a native node, or an empty id) would get a task now.
+bool can_claim(const state::State& state, const std::string& task_queue, NodeId node);
+
 /// Extends the claim by claim_term from now. Errors: not_found, conflict (the run is not running).
 Result<Time> reclaim(state::Transaction& tx, TaskId task, int run);
 

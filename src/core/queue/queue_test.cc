@@ -142,12 +142,12 @@ TEST_F(QueueTest, ReclaimProlongsARunningRun) {
 }
 
 TEST_F(QueueTest, ReportsEndARunAndFreeItsAllocation) {
-  for (auto [reason, text] : {std::pair(ReasonResolved::completed, "completed completed"),
-                              std::pair(ReasonResolved::failed, "failed failed"),
-                              std::pair(ReasonResolved::malformed_payload, "exception malformed-payload"),
-                              std::pair(ReasonResolved::resource_unavailable, "exception resource-unavailable"),
-                              std::pair(ReasonResolved::internal_error, "exception internal-error"),
-                              std::pair(ReasonResolved::superseded, "exception superseded")}) {
+  for (auto [reason, text] :
+       {std::pair(ReasonResolved::completed, "completed completed"), std::pair(ReasonResolved::failed, "failed failed"),
+        std::pair(ReasonResolved::malformed_payload, "exception malformed-payload"),
+        std::pair(ReasonResolved::resource_unavailable, "exception resource-unavailable"),
+        std::pair(ReasonResolved::internal_error, "exception internal-error"),
+        std::pair(ReasonResolved::superseded, "exception superseded")}) {
     TaskId id = create_running();
     EXPECT_TRUE(report(id, 0, reason));
     EXPECT_EQ(runs(id), text);

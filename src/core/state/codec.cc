@@ -1,11 +1,12 @@
 #include "core/state/codec.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <array>
 #include <climits>
+
 #include <boost/json/monotonic_resource.hpp>
 #include <boost/json/serialize.hpp>
+#include <fmt/format.h>
 
 #include "base/json.h"
 
@@ -14,13 +15,20 @@ namespace {
 
 constexpr char hex_digits[] = "0123456789abcdef";
 
-std::string to_hex(const wire::DefinitionDigest& digest) {
-  std::string text;
-  for (std::uint8_t byte : digest) {
-    text += hex_digits[byte >> 4];
-    text += hex_digits[byte & 15];
+void add_digest(JsonWriter& out, std::string_view name, const wire::DefinitionDigest& digest) {
+  std::array<char, 2 * std::tuple_size_v<wire::DefinitionDigest>> text;
+  for (std::size_t i = 0; i < digest.size(); ++i) {
+    text[2 * i] = hex_digits[digest[i] >> 4];
+    text[2 * i + 1] = hex_digits[digest[i] & 15];
   }
-  return text;
+  out.field(name, std::string_view(text.data(), text.size()));
+}
+
+template <class Tag>
+void add_slug(JsonWriter& out, std::string_view name, const SlugId<Tag>& id) {
+  char text[22];
+  encode_slug(id.bytes(), text);
+  out.field(name, std::string_view(text, sizeof text));
 }
 
 std::optional<wire::DefinitionDigest> from_hex(std::string_view text) {
@@ -195,9 +203,9 @@ Run read_run(Stored& stored) {
   return run;
 }
 
-constexpr std::string_view task_fields[] = {"v",       "id",       "queue",   "scheduler", "project", "group",
-                                            "priority", "retries", "retriesLeft", "created", "deadline", "expires",
-                                            "memory",  "cpus",     "digest",  "runs"};
+constexpr std::string_view task_fields[] = {"v",        "id",      "queue",       "scheduler", "project",  "group",
+                                            "priority", "retries", "retriesLeft", "created",   "deadline", "expires",
+                                            "memory",   "cpus",    "digest",      "runs"};
 
 std::string unknown_fields_of(const json::object& object) {
   std::string fields;
@@ -217,17 +225,19 @@ std::string encode(const Task& task) {
   std::string bytes;
   bytes.reserve(640);
   JsonWriter out(bytes);
-  out.begin_object().field("v", record_version).field("id", task.id.to_string()).field("queue", task.task_queue);
+  out.begin_object().field("v", record_version);
+  add_slug(out, "id", task.id);
+  out.field("queue", task.task_queue);
   if (task.scheduler != "-") out.field("scheduler", task.scheduler);
   if (task.project != "none") out.field("project", task.project);
-  if (task.group != task.id) out.field("group", task.group.to_string());
+  if (task.group != task.id) add_slug(out, "group", task.group);
   out.field("priority", name_of(task.priority)).field("retries", task.retries).field("retriesLeft", task.retries_left);
   add_time(out, "created", task.created);
   add_time(out, "deadline", task.deadline);
   add_time(out, "expires", task.expires);
   if (task.memory_bytes) out.field("memory", task.memory_bytes);
   if (task.cpus > 0) out.field("cpus", task.cpus);
-  out.field("digest", to_hex(task.digest));
+  add_digest(out, "digest", task.digest);
   out.key("runs").begin_array();
   for (const Run& run : task.runs) add_run(out, run);
   out.end_array();
@@ -311,9 +321,10 @@ std::string encode(const Allocation& allocation) {
   std::string bytes;
   bytes.reserve(160);
   JsonWriter out(bytes);
-  out.begin_object().field("v", record_version).field("task", allocation.id.task.to_string());
+  out.begin_object().field("v", record_version);
+  add_slug(out, "task", allocation.id.task);
   out.field("run", allocation.id.run).field("worker", allocation.worker);
-  if (!allocation.node.empty()) out.field("node", allocation.node.to_string());
+  if (!allocation.node.empty()) add_slug(out, "node", allocation.node);
   if (allocation.memory_bytes) out.field("memory", allocation.memory_bytes);
   if (allocation.cpus > 0) out.field("cpus", allocation.cpus);
   out.end_object();

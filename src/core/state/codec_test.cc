@@ -133,15 +133,15 @@ TEST(Codec, DamageIsCorruptAndSaysWhere) {
     const char* to;
     const char* where;
   };
-  for (Damage damage : {Damage{"{", "", "not a JSON object"}, Damage{"\"id\"", "\"di\"", "id"},
-                        Damage{"\"priority\":\"very-high\"", "\"priority\":\"much\"", "priority"},
-                        Damage{"\"retries\":5", "\"retries\":\"5\"", "retries"},
-                        Damage{"\"retries\":5", "\"retries\":5000000000", "retries"},
-                        Damage{"\"created\":17", "\"created\":917000000", "created"},
-                        Damage{"\"digest\":\"00", "\"digest\":\"0", "digest"},
-                        Damage{"\"digest\":\"00", "\"digest\":\"zz", "digest"},
-                        Damage{"\"state\":\"exception\"", "\"state\":\"gone\"", "state"},
-                        Damage{"\"runs\":[", "\"runs\":[7,", "state"}, Damage{"\"runs\":", "\"walks\":", "runs"}}) {
+  for (Damage damage :
+       {Damage{"{", "", "not a JSON object"}, Damage{"\"id\"", "\"di\"", "id"},
+        Damage{"\"priority\":\"very-high\"", "\"priority\":\"much\"", "priority"},
+        Damage{"\"retries\":5", "\"retries\":\"5\"", "retries"},
+        Damage{"\"retries\":5", "\"retries\":5000000000", "retries"},
+        Damage{"\"created\":17", "\"created\":917000000", "created"},
+        Damage{"\"digest\":\"00", "\"digest\":\"0", "digest"}, Damage{"\"digest\":\"00", "\"digest\":\"zz", "digest"},
+        Damage{"\"state\":\"exception\"", "\"state\":\"gone\"", "state"}, Damage{"\"runs\":[", "\"runs\":[7,", "state"},
+        Damage{"\"runs\":", "\"walks\":", "runs"}}) {
     auto task = decode_changed(damage.from, damage.to);
     ASSERT_FALSE(task) << damage.to;
     EXPECT_EQ(task.error().code(), ErrorCode::corrupt);

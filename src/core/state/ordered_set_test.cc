@@ -1,9 +1,9 @@
 #include "core/state/ordered_set.h"
 
+#include <set>
+
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
-
-#include <set>
 
 namespace gantry::state {
 namespace {

@@ -70,7 +70,8 @@ TEST(Transaction, WritesMoveATaskFromOpenToResolved) {
   TaskId id = world.create();
   auto written = [&] {
     std::string text;
-    for (const Write& write : world.writes) text += std::string(write.value ? "+" : "-") + tables[static_cast<int>(write.table)].name + " ";
+    for (const Write& write : world.writes)
+      text += std::string(write.value ? "+" : "-") + tables[static_cast<int>(write.table)].name + " ";
     return text;
   };
   EXPECT_EQ(written(), "+definition +task_id +open_task ");
@@ -150,16 +151,26 @@ void random_step(QueueWorld& world, Transaction& tx, const std::vector<NodeId>& 
   switch (*rc::gen::inRange(0, 7)) {
     case 0:
     case 1: {
-      auto definition = world.definition({.priority = static_cast<Priority>(*rc::gen::inRange(0, 7)), .retries = 1, .memory_bytes = 100});
+      auto definition = world.definition(
+          {.priority = static_cast<Priority>(*rc::gen::inRange(0, 7)), .retries = 1, .memory_bytes = 100});
       auto made = queue::create(tx, pick(), definition);
       RC_ASSERT(made.has_value());
       return;
     }
     case 2:
-    case 3: queue::claim(tx, {"prov/queue", "group", "worker", *rc::gen::inRange(1, 4), *rc::gen::elementOf(nodes)}); return;
-    case 4: (void)queue::report(tx, pick(), *rc::gen::inRange(0, 2), {*rc::gen::element(ReasonResolved::completed, ReasonResolved::worker_shutdown), {}}); return;
+    case 3:
+      queue::claim(tx, {"prov/queue", "group", "worker", *rc::gen::inRange(1, 4), *rc::gen::elementOf(nodes)});
+      return;
+    case 4:
+      (void)queue::report(tx, pick(), *rc::gen::inRange(0, 2),
+                          {*rc::gen::element(ReasonResolved::completed, ReasonResolved::worker_shutdown), {}});
+      return;
     case 5: (void)queue::cancel(tx, pick()); return;
-    case 6: (void)queue::create_artifact(tx, an_artifact(pick(), std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 3))), world.now + minutes(30))); return;
+    case 6:
+      (void)queue::create_artifact(tx,
+                                   an_artifact(pick(), std::string(1, static_cast<char>('a' + *rc::gen::inRange(0, 3))),
+                                               world.now + minutes(30)));
+      return;
     default: return;
   }
 }

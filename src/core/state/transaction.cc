@@ -91,8 +91,8 @@ std::uint64_t Transaction::abandon() {
 
 void Transaction::undo(State& state, UndoLog log) {
   for (auto entry = log.rbegin(); entry != log.rend(); ++entry) {
-    std::visit(
-        [&]<class Record>(BeforeImage<Record>& image) { state.set<Record>(image.id, std::move(image.row)); }, *entry);
+    std::visit([&]<class Record>(BeforeImage<Record>& image) { state.set<Record>(image.id, std::move(image.row)); },
+               *entry);
   }
 }
 

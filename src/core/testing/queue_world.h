@@ -1,9 +1,9 @@
 // For tests: a state with a queue in it, whose time moves when the test says so. Each call is a transaction of its own.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 #include "core/grid/node.h"
 #include "core/queue/artifact.h"
@@ -29,11 +29,14 @@ inline std::string dump(const state::State& state) {
   std::map<std::string, std::string> lines;
   state.table<state::Task>().for_each([&](const state::Task& task) {
     std::string id = task.id.to_string();
-    lines["task " + id] = std::to_string(task.sequence) + encode(task) + (state.artifacts_loaded(task.id) ? " all" : "");
-    for (const auto& [run, name] : state.artifacts_of(task.id)) lines["names " + id] += std::to_string(run) + "/" + name + " ";
+    lines["task " + id] =
+        std::to_string(task.sequence) + encode(task) + (state.artifacts_loaded(task.id) ? " all" : "");
+    for (const auto& [run, name] : state.artifacts_of(task.id))
+      lines["names " + id] += std::to_string(run) + "/" + name + " ";
   });
   state.table<state::Artifact>().for_each([&](const state::Artifact& artifact) {
-    lines["artifact " + artifact.id.task.to_string() + state::artifact_key_name(artifact.id.run, artifact.id.name)] = encode(artifact);
+    lines["artifact " + artifact.id.task.to_string() + state::artifact_key_name(artifact.id.run, artifact.id.name)] =
+        encode(artifact);
   });
   state.table<state::Allocation>().for_each([&](const state::Allocation& allocation) {
     lines["allocation " + allocation.id.task.to_string() + std::to_string(allocation.id.run)] = encode(allocation);
@@ -47,7 +50,8 @@ inline std::string dump(const state::State& state) {
   });
   for (const auto& [queue, line] : state.pending_lines()) {
     for (const auto& entry : line) {
-      lines["pending " + queue] += std::to_string(entry.rank) + ":" + std::to_string(entry.sequence) + entry.task.to_string() + " ";
+      lines["pending " + queue] +=
+          std::to_string(entry.rank) + ":" + std::to_string(entry.sequence) + entry.task.to_string() + " ";
     }
   }
   for (const auto& [at, id] : state.deadlines()) lines["deadlines"] += format_time(at) + id.to_string() + " ";
@@ -95,6 +99,7 @@ struct QueueWorld {
     made.created = now;
     made.deadline = now + options.deadline;
     made.expires = made.deadline + days(1);
+    made.group = numbered_id<TaskTag>(1);
     made.canonical = "{}";
     made.digest[0] = options.content;
     return made;
@@ -188,7 +193,8 @@ struct QueueWorld {
       if (!text.empty()) text += ", ";
       text += name_of(run.state);
       text += " ";
-      text += run.reason_resolved == state::ReasonResolved::none ? name_of(run.reason_created) : name_of(run.reason_resolved);
+      text += run.reason_resolved == state::ReasonResolved::none ? name_of(run.reason_created)
+                                                                 : name_of(run.reason_resolved);
     }
     return text;
   }

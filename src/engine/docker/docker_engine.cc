@@ -46,9 +46,12 @@ std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
 class DockerEngine : public Engine {
  public:
-  DockerEngine(Env& env, std::shared_ptr<net::Transport> transport) : env_(env), transport_(std::move(transport)) {}
+  /// `fresh` makes a new connection for each request.
+  DockerEngine(Env& env, std::shared_ptr<net::Transport> transport, std::shared_ptr<net::Transport> fresh)
+      : env_(env), transport_(std::move(transport)), fresh_(std::move(fresh)) {}
 
   Async<EngineInfo> info() override;
+  Async<> probe() override;
   Async<bool> has_image(std::string image) override;
   Async<> pull_image(std::string image, std::function<void(std::string)> progress) override;
   Async<std::string> create_container(ContainerSpec spec) override;
@@ -80,6 +83,7 @@ class DockerEngine : public Engine {
 
   Env& env_;
   std::shared_ptr<net::Transport> transport_;
+  std::shared_ptr<net::Transport> fresh_;
   std::string prefix_;  // "/v1.41" once it is known
 };
 
@@ -157,6 +161,14 @@ Async<EngineInfo> DockerEngine::info() {
   info.name = "docker " + version.engine;
   parse_info(co_await call({.path = "/info", .what = "ask for the machine's size", .timeout = ping_timeout}), info);
   co_return info;
+}
+
+Async<> DockerEngine::probe() {
+  net::OutgoingRequest request;
+  request.target = "/_ping";
+  request.timeout = ping_timeout;
+  net::IncomingResponse answer = co_await fresh_->exchange(std::move(request), answer_bytes_max);
+  if (!is_success(answer.status)) throw status_error(answer.status, answer.body, "ping the engine");
 }
 
 Async<bool> DockerEngine::has_image(std::string image) {
@@ -371,11 +383,13 @@ Async<> DockerEngine::ensure_network(std::string name) {
 }  // namespace docker
 
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url) {
-  return make_docker_engine(env, net::make_http_client(env, value_or_throw(net::parse_endpoint(url))));
+  net::Endpoint endpoint = value_or_throw(net::parse_endpoint(url));
+  return std::make_unique<docker::DockerEngine>(env, net::make_http_client(env, endpoint),
+                                                net::make_http_client(env, endpoint, 0));
 }
 
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::shared_ptr<net::Transport> transport) {
-  return std::make_unique<docker::DockerEngine>(env, std::move(transport));
+  return std::make_unique<docker::DockerEngine>(env, transport, transport);
 }
 
 }  // namespace gantry::engine

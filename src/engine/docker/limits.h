@@ -8,7 +8,8 @@
 
 namespace gantry::engine::docker {
 
-// Versions of the Docker Engine API, as major * 1000 + minor. Docker 18.09 speaks 1.39 and is the first with the log driver that we need; Docker 29 refuses below 1.44.
+// Versions of the Docker Engine API, as major * 1000 + minor. Docker 18.09 speaks 1.39 and is the first with the log
+// driver that we need; Docker 29 refuses below 1.44.
 inline constexpr int api_version_min = 1039;
 inline constexpr int api_version_max = 1044;
 
@@ -17,7 +18,7 @@ inline constexpr Duration ping_timeout = seconds(10);
 inline constexpr Duration call_timeout = seconds(30);
 inline constexpr Duration archive_timeout = seconds(60);      // the engine stats and tars large trees before it answers
 inline constexpr Duration pull_silence_timeout = minutes(5);  // without a single line of progress
-inline constexpr Duration wait_round_timeout = minutes(10);   // then the wait is asked again
+inline constexpr Duration wait_round_timeout = minutes(1);    // then the wait is asked again
 inline constexpr Duration follow_silence_timeout = days(30);  // a followed log may be silent as long as its container
 
 inline constexpr int remove_attempts_max = 20;

@@ -104,6 +104,10 @@ void give_back(Services& services, const std::vector<Claimed>& claims, const Wor
 /// Waits in the queue's line until something can be claimed, the time is over, or the client is gone.
 Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Worker worker, std::string task_queue) {
   Duration until = services.env.uptime() + services.long_poll;
+  auto able = [&services, worker, task_queue] {
+    const state::State& state = services.commits.state();
+    return queue::can_claim(state, task_queue, state.node_of_worker(worker.group, worker.id));
+  };
   for (;;) {
     NodeId node = services.commits.state().node_of_worker(worker.group, worker.id);
     auto tx = services.commits.begin();
@@ -117,7 +121,7 @@ Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Work
     }
     Duration left = until - services.env.uptime();
     if (left <= Duration(0) || !services.may_wait()) co_return claimed;
-    Wake wake = co_await services.claim_lines[task_queue].wait(services.env, left, call.request.peer_watch);
+    Wake wake = co_await services.claim_lines[task_queue].wait(services.env, left, call.request.peer_watch, able);
     if (wake == Wake::gone) co_return claimed;
   }
 }

@@ -69,13 +69,17 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   link.last_poll = services.env.uptime();
   Duration until = services.env.uptime() + std::min(node_poll_max, services.long_poll);
   wire::NodeNews news;
+  bool woken = false;
   for (;;) {
     news.generation = services.commits.state().last_commit();
     news.cancel = not_its_own(services.commits.state(), *id, poll.holds);
     Duration left = until - services.env.uptime();
     if (!news.cancel.empty() || left <= Duration(0) || !services.may_wait() || poll.restarted) break;
+    // Woken for a run that was claimed after this poll was sent: the next poll will hold it.
+    if (woken) break;
     Wake wake = co_await link.news.wait(services.env, left, call.request.peer_watch);
     if (wake == Wake::gone) break;
+    woken = wake == Wake::woken;
   }
   co_await services.commits.settled(news.generation);
   co_return json_response(wire::to_json(news));

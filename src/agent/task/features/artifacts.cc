@@ -1,8 +1,8 @@
-// artifacts: uploads what payload.artifacts names from the stopped container (taskcluster.md 1.5). What is missing or of
-// another type becomes an error artifact and fails the task: a green task has what it promised.
-#include <fmt/format.h>
-
+// artifacts: uploads what payload.artifacts names from the stopped container (taskcluster.md 1.5). What is missing or
+// of another type becomes an error artifact and fails the task: a green task has what it promised.
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "agent/limits.h"
 #include "agent/task/feature.h"
@@ -19,14 +19,30 @@ struct ContentType {
   std::string_view type;
 };
 constexpr ContentType content_types[] = {
-    {"txt", "text/plain; charset=utf-8"}, {"log", "text/plain; charset=utf-8"}, {"html", "text/html; charset=utf-8"},
-    {"css", "text/css"},                  {"js", "text/javascript"},            {"json", "application/json"},
-    {"xml", "application/xml"},           {"csv", "text/csv; charset=utf-8"},   {"md", "text/markdown; charset=utf-8"},
-    {"png", "image/png"},                 {"jpg", "image/jpeg"},                {"jpeg", "image/jpeg"},
-    {"gif", "image/gif"},                 {"svg", "image/svg+xml"},             {"webp", "image/webp"},
-    {"pdf", "application/pdf"},           {"zip", "application/zip"},           {"gz", "application/gzip"},
-    {"tgz", "application/gzip"},          {"tar", "application/x-tar"},         {"xz", "application/x-xz"},
-    {"zst", "application/zstd"},          {"wasm", "application/wasm"},         {"yml", "application/yaml"},
+    {"txt", "text/plain; charset=utf-8"},
+    {"log", "text/plain; charset=utf-8"},
+    {"html", "text/html; charset=utf-8"},
+    {"css", "text/css"},
+    {"js", "text/javascript"},
+    {"json", "application/json"},
+    {"xml", "application/xml"},
+    {"csv", "text/csv; charset=utf-8"},
+    {"md", "text/markdown; charset=utf-8"},
+    {"png", "image/png"},
+    {"jpg", "image/jpeg"},
+    {"jpeg", "image/jpeg"},
+    {"gif", "image/gif"},
+    {"svg", "image/svg+xml"},
+    {"webp", "image/webp"},
+    {"pdf", "application/pdf"},
+    {"zip", "application/zip"},
+    {"gz", "application/gzip"},
+    {"tgz", "application/gzip"},
+    {"tar", "application/x-tar"},
+    {"xz", "application/x-xz"},
+    {"zst", "application/zstd"},
+    {"wasm", "application/wasm"},
+    {"yml", "application/yaml"},
     {"yaml", "application/yaml"},
 };
 
@@ -100,6 +116,8 @@ class Artifacts : public Feature {
         co_await run.env.sleep(std::min(retry_delay_min * (1 << attempt), retry_delay_max));
         continue;
       }
+      // A server or an engine that is not there says nothing about the artifact.
+      if (may_retry(*failure)) throw failure->in(fmt::format("artifact \"{}\"", spec.name));
       co_await give_up(run, spec, expires, *failure);
       co_return false;
     }
@@ -108,8 +126,9 @@ class Artifacts : public Feature {
   Async<> give_up(RunContext& run, ArtifactSpec spec, Time expires, Error failure) {
     bool missing = failure.code() == ErrorCode::not_found;
     bool wrong_type = failure.code() == ErrorCode::invalid_input;
-    std::string text = missing ? fmt::format("Artifact \"{}\" not found at \"{}\"", spec.name, spec.path)
-                               : fmt::format("Artifact \"{}\" from \"{}\": {}", spec.name, spec.path, failure.message());
+    std::string text = missing
+                           ? fmt::format("Artifact \"{}\" not found at \"{}\"", spec.name, spec.path)
+                           : fmt::format("Artifact \"{}\" from \"{}\": {}", spec.name, spec.path, failure.message());
     co_await run.log.error_line(text);
     if (!missing && !wrong_type) co_return;
     std::string reason = missing ? "file-missing-on-worker" : "invalid-resource-on-worker";

@@ -1,0 +1,32 @@
+// An element of claimWork's answer, as the agent uses it.
+#pragma once
+
+#include "base/json.h"
+#include "base/time.h"
+#include "wire/hawk.h"
+#include "wire/node_messages.h"
+
+namespace gantry::agent {
+
+struct ClaimedRun {
+  wire::RunRef run;
+  Time taken_until;
+  Time expires;  // of the task
+  Time deadline;
+  json::value payload;
+  wire::HawkCredentials credentials;
+};
+
+/// Throws Error(invalid_input) if the server's answer is not what it should be.
+ClaimedRun read_claim(const json::value& element);
+
+/// What a reclaim gives anew.
+struct RenewedClaim {
+  Time taken_until;
+  wire::HawkCredentials credentials;
+};
+
+/// From the answer to a reclaim or to a resume. Throws Error(invalid_input).
+RenewedClaim read_renewal(const json::value& answer);
+
+}  // namespace gantry::agent

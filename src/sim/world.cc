@@ -1,0 +1,284 @@
+#include "sim/world.h"
+
+#include <fmt/format.h>
+
+#include "base/text.h"
+#include "sim/disk_check.h"
+
+namespace gantry::sim {
+namespace {
+
+constexpr std::int64_t second_us = 1'000'000;
+constexpr std::int64_t minute_us = 60 * second_us;
+/// No faults in the end: everything must get done then.
+constexpr std::int64_t calm_us = 20 * minute_us;
+constexpr std::int64_t compare_every_us = 10 * minute_us;
+constexpr std::int64_t last_reads_us_max = 60 * minute_us;
+/// Small, so that most of what is resolved is read from the disk again; one of these by the seed.
+constexpr std::size_t resolved_in_memory_choices[] = {0, 1, 4, 15, 60};
+
+const std::string root_client = "root";
+const std::string root_token = "simulated-root-token";
+
+/// Error lines that an injected fault explains.
+struct ExpectedError {
+  Fault fault;
+  std::string_view text;
+};
+constexpr ExpectedError expected_errors[] = {
+    {Fault::write_unknown, "the outcome of a write is unknown"},
+    {Fault::open_fails, "cannot open the store again"},
+};
+
+server::ServerSettings server_settings(std::uint64_t seed) {
+  server::ServerSettings settings;
+  settings.root = {root_client, root_token};
+  settings.resolved_in_memory_max = resolved_in_memory_choices[seed % std::size(resolved_in_memory_choices)];
+  return settings;
+}
+
+}  // namespace
+
+World::Life::Life(World& world, std::uint64_t number)
+    : env(world.clock_, world.options_.seed, fmt::format("server {}", number)),
+      server(
+          env, server_settings(world.options_.seed), [this, &world] { return world.open_store(*this); }, nullptr),
+      endpoint(std::make_shared<Endpoint>(server, env)),
+      control(env.executor(), "control") {}
+
+World::World(Options options)
+    : options_(std::move(options)),
+      trace_(options_.trace),
+      faults_(options_.faults),
+      env_(clock_, options_.seed, "world"),
+      random_(options_.seed, "faults"),
+      oracle_([this](std::string what) { fail(std::move(what)); }),
+      watch_(
+          clock_, oracle_, [this](std::string what) { fail(std::move(what)); },
+          [this](TaskId id) { return read_resolved(*disk_.store(), id); }),
+      network_(env_, faults_, trace_, *this),
+      disk_(env_, faults_),
+      clients_{clock_,
+               network_,
+               faults_,
+               oracle_,
+               watch_,
+               trace_,
+               [this](std::string what) { fail(std::move(what)); },
+               std::make_shared<wire::HawkSigner>(wire::HawkCredentials{root_client, root_token, {}}),
+               options_.seed,
+               clock_.now_us() + options_.length.count() * 1000},
+      scope_(env_.executor(), "world") {
+  disk_.on_trouble([this](std::int64_t until_us) { watch_.trouble_until(until_us); });
+  set_log_sink([this](LogLevel level, std::string_view line) { log(level, line); });
+}
+
+World::~World() {
+  tear_down();
+  set_log_sink(nullptr);
+}
+
+void World::fail(std::string what) {
+  trace_.event(clock_.now_us(), "FAILURE", what);
+  if (!failure_.empty()) return;
+  failure_ = std::move(what);
+  failed_at_us_ = clock_.now_us();
+}
+
+void World::log(LogLevel level, std::string_view line) {
+  if (trace_.prints() && !burying_)
+    fmt::print("{:>14.6f} log          {}\n", static_cast<double>(clock_.now_us()) / 1e6, line);
+  if (level != LogLevel::error || burying_) return;
+  for (const ExpectedError& expected : expected_errors) {
+    bool injected = faults_.counts()[static_cast<std::size_t>(expected.fault)] > 0;
+    if (injected && line.find(expected.text) != std::string_view::npos) return;
+  }
+  fail(fmt::format("an error was logged: {}", line));
+}
+
+void World::on_answer(const Exchange& exchange, const net::Response& response) {
+  watch_.request_answered(exchange);
+  if (response.status != 500) return;
+  fail(fmt::format("{} {}: 500: {}", net::method_name(exchange.method), exchange.target, shorten(response.body, 400)));
+}
+
+// The server's lives.
+
+std::shared_ptr<store::Store> World::open_store(Life& life) {
+  auto store = disk_.open(life.env, life.opened);
+  life.opened = true;
+  watch_.opened(life.env.now());
+  if (auto wrong = check_disk(*store)) fail("the disk: " + *wrong);
+  if (auto wrong = check_facts(oracle_, *store, clock_.now_us())) fail(*wrong);
+  return store;
+}
+
+void World::start_server() {
+  if (life_) return;
+  life_ = std::make_unique<Life>(*this, ++lives_);
+  life_->env.set_wall_offset(server_wall_offset_);
+  trace_.event(clock_.now_us(), "start", "server", lives_);
+  try {
+    life_->server.start();
+  } catch (const Error& error) {
+    fail(fmt::format("the server does not start: {}", error.message()));
+  }
+  network_.attach(life_->endpoint);
+}
+
+void World::start_server_after(Duration down) {
+  env_.call_after(down, [this] { start_server(); });
+}
+
+void World::kill_server(bool in_flight_survives) {
+  if (!life_) return;
+  trace_.event(clock_.now_us(), "die", "server", in_flight_survives);
+  compare_disk();
+  watch_.trouble();
+  commits_ += life_->server.services().commits.metrics().commits;
+  life_->env.kill();
+  disk_.crash(in_flight_survives);
+  network_.server_died(*life_->endpoint);
+  bury(*life_);
+  life_ = nullptr;
+}
+
+/// Ends every coroutine of a dead server. Nothing that they do now reaches anybody: the store ignores it, the network
+/// does not carry it, and no timer of theirs fires.
+void World::bury(Life& life) {
+  burying_ = true;
+  life.endpoint->requests.cancel();
+  clock_.run_ready();
+  life.control.spawn("stop", life.server.stop());
+  clock_.run_ready();
+  life.control.cancel();
+  clock_.run_ready();
+  burying_ = false;
+}
+
+void World::crash_server(Duration down) {
+  bool survives = random_.chance(0.5);
+  env_.call_after_us(0, [this, survives, down] {
+    if (!life_) return;
+    kill_server(survives);
+    start_server_after(down);
+  });
+}
+
+// The clients.
+
+void World::make_clients() {
+  constexpr std::int64_t gb = std::int64_t{1} << 30;
+  workers_.emplace_back(clients_, WorkerPlan{"foreign", "alder", "sim/foreign", 2, false, 0});
+  workers_.emplace_back(clients_, WorkerPlan{"foreign", "birch", "sim/foreign", 1, false, 0});
+  workers_.emplace_back(clients_, WorkerPlan{"native", "cedar", "sim/native", 3, true, 4 * gb});
+  workers_.emplace_back(clients_, WorkerPlan{"native", "elm", "sim/native", 2, true, 3 * gb});
+  users_.emplace_back(clients_, "user", std::vector<std::string>{"sim/foreign", "sim/native"});
+  auto skew = [&](SimEnv& env) {
+    if (faults_.fires(Fault::clock_skew, random_, 0.7)) env.set_wall_offset(random_.between(seconds(-60), seconds(60)));
+  };
+  for (Worker& worker : workers_) skew(worker.env());
+  for (User& user : users_) skew(user.env());
+  for (Worker& worker : workers_) worker.start();
+  for (User& user : users_) user.start();
+}
+
+bool World::in_trouble() const {
+  if (!life_ || life_->stopping || life_->env.paused()) return true;
+  return !const_cast<Life&>(*life_).server.services().leading || disk_.full();
+}
+
+void World::compare_disk() {
+  auto store = disk_.store();
+  if (!life_ || !store) return;
+  auto& services = life_->server.services();
+  bool settled = services.leading && services.commits.durable() == life_->server.state().last_commit();
+  if (!settled || store->in_flight()) return;
+  if (auto wrong = compare_with_disk(life_->server.state(), *store)) fail("state and disk differ: " + *wrong);
+}
+
+void World::step_done() {
+  if (in_trouble()) watch_.trouble();
+  if (!life_ || !life_->server.services().leading) return;
+  watch_.look(life_->server, life_->env.now());
+  if (clock_.now_us() < next_compare_us_) return;
+  next_compare_us_ = clock_.now_us() + compare_every_us;
+  compare_disk();
+}
+
+void World::run_until(std::int64_t until_us) {
+  bool more = true;
+  clock_.run_ready();  // what was started from outside
+  while (more && failure_.empty()) {
+    more = clock_.run_next_timer(until_us);
+    if (!clock_.run_ready()) fail("there is no end to what is ready to run");
+    step_done();
+  }
+}
+
+void World::calm_down() {
+  trace_.event(clock_.now_us(), "calm", "");
+  faults_.calm();
+  scope_.cancel();
+  disk_.fill_until(0);
+  start_server();
+  life_->env.pause_until(0);
+  for (Worker& worker : workers_) {
+    worker.pause_until(0);
+    worker.api().link().heal();
+    if (!worker.up()) worker.start();
+  }
+  for (User& user : users_) user.api().link().heal();
+}
+
+void World::finish() {
+  User& user = users_.front();
+  Scope reading(env_.executor(), "last reads");
+  reading.spawn("read all", user.read_all());
+  std::int64_t until_us = clock_.now_us() + last_reads_us_max;
+  while (reading.size() > 0 && clock_.now_us() < until_us && failure_.empty()) run_until(clock_.now_us() + second_us);
+  if (reading.size() > 0 && failure_.empty()) fail("the last reads do not end");
+  reading.cancel();
+  clock_.run_ready();
+  if (!failure_.empty()) return;
+  kill_server(true);
+  SimEnv look(clock_, options_.seed, "look");
+  auto store = disk_.open(look, false);
+  if (auto wrong = check_disk(*store)) fail("the disk: " + *wrong);
+  if (auto wrong = check_facts(oracle_, *store, clock_.now_us())) fail(*wrong);
+}
+
+void World::tear_down() {
+  scope_.cancel();
+  for (Worker& worker : workers_) worker.stop();
+  for (User& user : users_) user.stop();
+  clock_.run_ready();
+  kill_server(false);
+  clock_.run_ready();
+}
+
+Outcome World::run() {
+  start_server();
+  make_clients();
+  start_faults();
+  run_until(clients_.end_us - calm_us);
+  if (failure_.empty()) calm_down();
+  run_until(clients_.end_us);
+  if (failure_.empty()) finish();
+  Outcome outcome;
+  outcome.failure = failure_;
+  outcome.failed_at_us = failed_at_us_;
+  outcome.trace_hash = trace_.hash();
+  outcome.requests = network_.requests();
+  outcome.commits = commits_;
+  outcome.tasks = oracle_.counts();
+  outcome.faults = faults_.counts();
+  return outcome;
+}
+
+Outcome simulate(const Options& options) {
+  World world(options);
+  return world.run();
+}
+
+}  // namespace gantry::sim
