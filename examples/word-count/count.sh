@@ -6,7 +6,7 @@ cd /input
 echo "counting words in $(find . -type f | wc -l) files, $(du -sm . | cut -f1) MB"
 mkdir /tmp/counts
 for folder in usr/share/*; do
-  find "$folder" -type f -exec cat {} + | tr -cs 'A-Za-z' '\n' | tr 'A-Z' 'a-z' | sort | uniq -c > /tmp/counts/part
+  find "$folder" -type f -exec cat {} + | tr -cs '[:alpha:]' '\n' | tr '[:upper:]' '[:lower:]' | sort | uniq -c > /tmp/counts/part
   echo "$(awk '{ n += $1 } END { print n + 0 }' /tmp/counts/part) words in $folder"
   cat /tmp/counts/part >> /tmp/counts/all
 done

@@ -231,7 +231,10 @@ class Agent::Impl {
     poll.cpus = engine_info_.cpus;
     poll.version = GANTRY_VERSION;
     poll.seen_generation = generation_;
-    for (const auto& [ref, run] : runs_) poll.holds.push_back(ref);
+    for (const auto& [ref, run] : runs_) {
+      // One that is being removed is not held: the server would answer at once that it must go, again and again.
+      if (!run->unwanted()) poll.holds.push_back(ref);
+    }
     return poll;
   }
 

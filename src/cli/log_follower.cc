@@ -43,13 +43,19 @@ std::string log_target(const std::string& task, int run, std::int64_t offset) {
 Async<> Patience::after(Error error) {
   if (error.code() == ErrorCode::deadline_exceeded) co_return;  // silence only
   bool may_pass = error.code() == ErrorCode::unavailable;
+  Duration patience = hurried_ ? server_patience_hurried : server_patience;
   if (may_pass && !waiting_) {
     waiting_ = true;
     since_ = env_.uptime();
-    say(fmt::format("gantry: {}; trying again for {}", error.message(), format_duration(server_patience)));
+    say(fmt::format("gantry: {}; trying again for {}", error.message(), format_duration(patience)));
   }
-  if (!may_pass || env_.uptime() - since_ > server_patience) throw error;
+  if (!may_pass || env_.uptime() - since_ > patience) throw error;
   co_await env_.sleep(retry_pause);
+}
+
+void Patience::hurry() {
+  hurried_ = true;
+  since_ = env_.uptime();
 }
 
 void Patience::over() {

@@ -10,6 +10,7 @@ namespace gantry::cli {
 
 /// How long an absent server is waited for before following it is given up.
 inline constexpr Duration server_patience = minutes(10);
+inline constexpr Duration server_patience_hurried = seconds(5);
 
 std::string log_target(const std::string& task, int run, std::int64_t offset);
 
@@ -21,10 +22,13 @@ class Patience {
   Async<> after(Error error);
   /// The server has answered.
   void over();
+  /// The user wants to leave: from now on a server that stays away is waited for a few seconds only.
+  void hurry();
 
  private:
   Env& env_;
   bool waiting_ = false;
+  bool hurried_ = false;
   Duration since_{};
 };
 

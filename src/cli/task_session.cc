@@ -209,6 +209,7 @@ Async<> Session::watch_runs() {
 Async<> Session::cancel_on_interrupt() {
   co_await interrupts_.wait(env_);
   note(fmt::format("gantry: cancelling task {}; press Ctrl-C again to leave at once", task_.id));
+  patience_->hurry();
   for (;;) {
     std::optional<Error> failure;
     try {

@@ -50,7 +50,7 @@ inline constexpr FaultInfo fault_table[fault_count] = {
     {Fault::crash_in_write, "crash-in-write", "the server dies while a write is in flight, which survives or not"},
     {Fault::server_restart, "server-restart", "the server is stopped cleanly and started again"},
     {Fault::server_pause, "server-pause", "the server's process stands still for up to 40 s"},
-    {Fault::disk_full, "disk-full", "every write fails for up to 4 minutes"},
+    {Fault::disk_full, "disk-full", "a write fails, or every write for up to 4 minutes"},
     {Fault::disk_slow, "disk-slow", "a write takes up to 8 s"},
     {Fault::write_unknown, "write-unknown", "a write fails with an unknown outcome; it survives or not"},
     {Fault::open_fails, "open-fails", "the store cannot be opened again at once"},

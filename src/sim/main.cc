@@ -4,8 +4,8 @@
 #include <span>
 
 #include <fmt/format.h>
-#include <time.h>
 
+#include "base/env.h"
 #include "base/planted.h"
 #include "sim/batch.h"
 
@@ -39,10 +39,11 @@ struct Arguments {
   std::string bug;
 };
 
+/// Real time. The Env is made anew each time because its threads must not be there when a simulation forks off.
 double wall_s() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+  asio::io_context io;
+  SystemEnv env(io, 1);
+  return static_cast<double>(env.uptime_us()) / 1e6;
 }
 
 template <class Number>

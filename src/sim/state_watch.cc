@@ -139,12 +139,12 @@ void StateWatch::check_run_change(const Task& task, int run, const Run& before, 
     if (wire::is_resolved(after.state) && after.worker_id.empty() && !from_outside) wrong("ended without having run");
     return;
   }
-  if (after.state == TaskState::pending) {
-    TaskFacts* facts = oracle_.find(task.id);
-    if (facts && facts->received_by.contains(run)) wrong("was taken from the worker that has received its claim");
-    return;
-  }
-  if (!same_worker) wrong("went from one worker to another");
+  TaskFacts* facts = oracle_.find(task.id);
+  bool received = facts && facts->received_by.contains(run);
+  // A claim whose answer could not be delivered is given back, and perhaps taken by another at once.
+  if (received && after.state == TaskState::pending) wrong("was taken from the worker that has received its claim");
+  if (received && after.state != TaskState::pending && !same_worker) wrong("went from one worker to another");
+  if (after.state == TaskState::pending || !same_worker) return;
   if (after.state == TaskState::running && after.taken_until < before.taken_until) wrong("has a shorter lease now");
   if (after.reason_resolved == ReasonResolved::claim_expired) check_expiry(task, run, before, after);
 }

@@ -7,7 +7,7 @@ namespace {
 constexpr Duration crash_mean = hours(7);
 constexpr Duration restart_mean = hours(11);
 constexpr Duration pause_mean = hours(8);
-constexpr Duration full_disk_mean = hours(9);
+constexpr Duration full_disk_mean = hours(5);
 constexpr Duration clock_jump_mean = hours(10);
 constexpr Duration worker_trouble_mean = hours(4);
 constexpr Duration cut_mean = hours(5);

@@ -123,8 +123,10 @@ Async<> ContainerWatch::pump(std::shared_ptr<engine::OutputStream> output,
   }
 }
 
-/// If the connection to the engine breaks, what is missing comes from the engine's own log.
+/// If the connection to the engine breaks, what is missing comes from the engine's own log. Docker ends a followed log
+/// with its container, at times before the last line: only one that is read after the exit is whole.
 Async<> ContainerWatch::copy_output(std::shared_ptr<engine::OutputStream> output) {
+  bool whole_at_end = output != nullptr;
   int tries_after_exit = 0;
   while (state_ == State::running || (state_ == State::exited && tries_after_exit++ < output_tries_after_exit)) {
     std::optional<Error> failure;
@@ -132,22 +134,23 @@ Async<> ContainerWatch::copy_output(std::shared_ptr<engine::OutputStream> output
       std::array<std::int64_t, Spool::streams> skip{};
       if (!output) {
         skip = {0, log_.spooled(1), log_.spooled(2)};
-        output = co_await engine_.logs(container_, true);
+        whole_at_end = state_ == State::exited;
+        output = co_await engine_.logs(container_, !whole_at_end);
       }
       co_await pump(output, skip);
     } catch (const Error& error) {
       failure = error;
     }
     output = nullptr;
-    if (!failure) {
-      // An engine that is killed ends its streams like a container that ends.
-      co_await await_exit(exit_follows_end);
-      output_whole_ = state_ == State::exited;
-      if (output_whole_) break;
+    if (failure) {
+      log_warning("{}", failure->message());
+      co_await env_.sleep(retry_pause);
       continue;
     }
-    log_warning("{}", failure->message());
-    co_await env_.sleep(retry_pause);
+    // An engine that is killed ends its streams like a container that ends.
+    co_await await_exit(exit_follows_end);
+    output_whole_ = whole_at_end && state_ == State::exited;
+    if (output_whole_) break;
   }
   output_ended_ = true;
   output_news_.notify_all();

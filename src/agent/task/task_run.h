@@ -32,6 +32,8 @@ class TaskRun {
   void engine_lost();
 
   wire::RunRef ref() const { return claim_.run; }
+  /// Cancelled: the server need not say so again.
+  bool unwanted() const { return unwanted_; }
 
  private:
   struct Ending {

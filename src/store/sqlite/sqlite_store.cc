@@ -144,6 +144,7 @@ class Implementation : public SqliteStore {
       result = writer_.apply(batch);
       checkpointer_->wal_grew(writer_.wal_frames());
     }
+    // tidy: allow(env) because this is the writer thread, and the delay plays a slow disk for a benchmark
     if (fsync_delay_.count() > 0 && result.outcome == Outcome::durable) std::this_thread::sleep_for(fsync_delay_);
     busy_.store(false, std::memory_order_release);
     done(std::move(result));

@@ -1,7 +1,7 @@
 // taskcluster-client 87 against the agent in `gantry dev`: a real container.
 import assert from 'node:assert/strict';
 import { test } from '../lib/harness.js';
-import { createTask, failure, fromNow, nativeQueue, queue, queueOf, resolved, waitFor } from '../lib/world.js';
+import { createTask, failure, fromNow, nativeQueue, queue, queueOf, resolved, rootUrl, waitFor } from '../lib/world.js';
 
 const image = 'gantry/example:1';
 const logName = 'public/logs/live.log';
@@ -30,6 +30,12 @@ async function readUntil(reader, text) {
   return got;
 }
 
+/** How many polls of agents the server has answered. */
+async function pollCount() {
+  const text = await (await fetch(`${rootUrl}/metrics`)).text();
+  return Number(text.match(/^gantry_requests_total\{method="pollNode",status="200"\} (\d+)$/m)[1]);
+}
+
 /** The container's own lines, without what the agent says around them. */
 function containerLines(log) {
   return log.split(/\r?\n/).filter(line => line.startsWith('line '));
@@ -56,20 +62,23 @@ test('native: the live log can be read by anyone while the task runs', async () 
   assert.equal(found.storageType, 'reference');
   const answer = await fetch(found.url);
   assert.equal(answer.status, 200);
-  console.log('T', Date.now()%100000, 'open'); const reader = answer.body.getReader();
+  const reader = answer.body.getReader();
   const got = await readUntil(reader, 'line first');
   assert.ok(!got.includes('never'));
   assert.equal((await queue.status(taskId)).status.state, 'running');
+  const pollsBefore = await pollCount();
   const { status } = await queue.cancelTask(taskId);
-  assert.equal(status.runs[0].reasonResolved, 'canceled');console.log('T', Date.now()%100000, 'cancelled');
+  assert.equal(status.runs[0].reasonResolved, 'canceled');
   // The stream ends by itself once the run is over.
   for (let done = false; !done;) ({ done } = await reader.read());
-console.log('T', Date.now()%100000, 'stream end');  const after = await waitFor('the finished log', async () => {
+  const after = await waitFor('the finished log', async () => {
     const { artifacts } = await queue.listArtifacts(taskId, 0);
     return artifacts.find(one => one.name === logName && one.storageType === 'link');
   });
-  assert.ok(after);console.log('T', Date.now()%100000, 'link');
+  assert.ok(after);
   assert.deepEqual(containerLines((await fetchArtifact(taskId, logName)).text), ['line first']);
+  const polls = await pollCount() - pollsBefore;
+  assert.ok(polls <= 10, `the agent polled ${polls} times to learn of one cancellation`);
 });
 
 test('native: a container that fails makes the task failed', async () => {
