@@ -1,4 +1,5 @@
-// cancel_p99_ms: from the answer to "cancel" until `ps -a` no longer shows the container, for a task that ignores SIGTERM.
+// cancel_p99_ms: from the answer to "cancel" until `ps -a` no longer shows the container, for a task that ignores
+// SIGTERM.
 #include "bench/common_client.h"
 #include "bench/common_report.h"
 
@@ -11,7 +12,8 @@ Async<> measure(Client& client, Env& env, engine::Engine& engine, int tasks, std
     std::string label = id.to_string();
     for (bool running = false; !running;) {
       co_await env.sleep(milliseconds(20));
-      for (const auto& container : co_await engine.list_containers(agent::task_label, label)) running = container.running;
+      for (const auto& container : co_await engine.list_containers(agent::task_label, label))
+        running = container.running;
     }
     co_await env.sleep(milliseconds(200));  // the trap is set by then
     co_await client.call(net::Method::post, "/api/queue/v1/task/" + label + "/cancel");

@@ -1,8 +1,10 @@
 // commits_per_s: separate Transactions of one 1.2 KB record, each awaited by its caller, 64 callers, SQLite with
-// synchronous FULL in the current directory's file system. commits_slow_disk_per_s: 1,024 callers, 5 ms added to each fsync.
-#include <boost/asio/io_context.hpp>
+// synchronous FULL in the current directory's file system. commits_slow_disk_per_s: 1,024 callers, 5 ms added to each
+// fsync.
 #include <chrono>
 #include <filesystem>
+
+#include <boost/asio/io_context.hpp>
 
 #include "bench/common_report.h"
 #include "server/commit.h"
@@ -81,5 +83,6 @@ int main(int argc, char** argv) {
   Report report(options);
   double duration_s = options.quick ? 3 : 10;
   report.add("commits_per_s", measure({64, std::chrono::microseconds(0), duration_s}), "commits/s", "higher");
-  report.add("commits_slow_disk_per_s", measure({1024, std::chrono::milliseconds(5), duration_s}), "commits/s", "higher");
+  report.add("commits_slow_disk_per_s", measure({1024, std::chrono::milliseconds(5), duration_s}), "commits/s",
+             "higher");
 }

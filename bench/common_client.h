@@ -1,8 +1,9 @@
 // Requests and engine calls from a benchmark, one after another or several coroutines at once, on a loop of its own.
 #pragma once
 
-#include <boost/asio/io_context.hpp>
 #include <functional>
+
+#include <boost/asio/io_context.hpp>
 
 #include "agent/server_api.h"
 #include "agent/task/task_run.h"
@@ -77,7 +78,12 @@ class Client {
     out.begin_object().field("taskQueueId", "local/default").field("created", now).field("deadline", now + hours(1));
     out.key("metadata").begin_object().field("name", "bench").field("description", "bench");
     out.field("owner", "bench@example.com").field("source", "https://example.com/bench").end_object();
-    out.key("payload").begin_object().field("image", example_image).field("maxRunTime", 600).key("command").begin_array();
+    out.key("payload")
+        .begin_object()
+        .field("image", example_image)
+        .field("maxRunTime", 600)
+        .key("command")
+        .begin_array();
     for (const auto& word : command) out.string(word);
     out.end_array().end_object().end_object();
     co_await call(net::Method::put, "/api/queue/v1/task/" + id.to_string(), body);

@@ -21,12 +21,13 @@ struct World {
   bool create_only = false;
 };
 
-inline std::string request(World& world, const wire::HawkSigner& signer, std::string_view method, std::string_view target,
-                    std::string_view body) {
+inline std::string request(World& world, const wire::HawkSigner& signer, std::string_view method,
+                           std::string_view target, std::string_view body) {
   wire::HawkTarget signed_target{method, target, world.host, world.port};
   std::string authorization = signer.header(signed_target, world.env.now(), wire::hawk_nonce(world.env));
   return fmt::format(
-      "{} {} HTTP/1.1\r\nHost: {}:{}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+      "{} {} HTTP/1.1\r\nHost: {}:{}\r\nAuthorization: {}\r\nContent-Type: application/json\r\nContent-Length: "
+      "{}\r\n\r\n{}",
       method, target, world.host, world.port, authorization, body.size(), body);
 }
 

@@ -2,19 +2,19 @@
 // Plain epoll and string search, because the clients share the machine with the server that is measured.
 #pragma once
 
-#include <arpa/inet.h>
-#include <fmt/format.h>
-#include <netinet/tcp.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <arpa/inet.h>
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace gantry::bench {
 
@@ -84,7 +84,8 @@ class Load {
     connection.input.clear();
     connection.needed = 0;
     if (request.empty()) return false;
-    if (::send(connection.socket, request.data(), request.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(request.size())) {
+    if (::send(connection.socket, request.data(), request.size(), MSG_NOSIGNAL) !=
+        static_cast<ssize_t>(request.size())) {
       fail("cannot send");
     }
     return true;

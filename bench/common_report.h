@@ -1,12 +1,12 @@
 // What a benchmark prints: a line a figure for people, or a JSON array of {name, value, unit, better} with --json.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <cstdlib>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 namespace gantry::bench {
 
@@ -35,14 +35,13 @@ class Report {
 
   void add(std::string_view name, double value, std::string_view unit, std::string_view better) {
     if (json_) {
-      lines_.push_back(fmt::format(R"({{"name":"{}","value":{:.6g},"unit":"{}","better":"{}"}})", name, value, unit, better));
+      lines_.push_back(
+          fmt::format(R"({{"name":"{}","value":{:.6g},"unit":"{}","better":"{}"}})", name, value, unit, better));
     } else {
       fmt::print("{:32} {:>14.6g} {}\n", name, value, unit);
     }
   }
-  void note(std::string_view text) const {
-    fmt::print(stderr, "  {}\n", text);
-  }
+  void note(std::string_view text) const { fmt::print(stderr, "  {}\n", text); }
   ~Report() {
     if (json_) fmt::print("[{}]\n", fmt::join(lines_, ","));
   }

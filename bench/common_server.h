@@ -1,12 +1,6 @@
 // A `gantry dev` of its own for a benchmark: a fresh data directory, a free port, killed and removed at the end.
 #pragma once
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <filesystem>
 #include <fstream>
@@ -14,6 +8,12 @@
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "wire/hawk.h"
@@ -61,9 +61,11 @@ class DevServer {
         fmt::print(stderr, "gantry dev ended:\n{}\n", text.str());
         std::exit(1);
       }
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));  // tidy: allow(clock) because a benchmark is not simulated
+      std::this_thread::sleep_for(
+          std::chrono::milliseconds(2));  // tidy: allow(clock) because a benchmark is not simulated
     }
-    std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;  // tidy: allow(clock) because it measures
+    std::chrono::duration<double> took =
+        std::chrono::steady_clock::now() - begin;  // tidy: allow(clock) because it measures
     return took.count();
   }
   void stop(int signal) {

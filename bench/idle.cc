@@ -1,6 +1,7 @@
 // idle_cpu_percent, idle_rss_mb: `gantry dev` at rest for 60 s after 10,000 tasks, its agent connected to Docker.
-#include <boost/asio/io_context.hpp>
 #include <fstream>
+
+#include <boost/asio/io_context.hpp>
 
 #include "bench/common_lifecycle.h"
 #include "bench/common_report.h"
@@ -30,7 +31,8 @@ double resident_mb(pid_t process) {
 }
 
 void rest(double duration_s) {
-  std::this_thread::sleep_for(std::chrono::duration<double>(duration_s));  // tidy: allow(clock) because it measures rest
+  std::this_thread::sleep_for(
+      std::chrono::duration<double>(duration_s));  // tidy: allow(clock) because it measures rest
 }
 
 }  // namespace

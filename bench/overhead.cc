@@ -1,6 +1,6 @@
-// overhead_ratio: N `true` containers at concurrency 4 through Gantry, over the same through the bare Engine API: create,
-// attach, start, wait, delete on kept-alive connections, with the same host configuration, network and log driver. The two
-// alternate; each round ends when `ps -a` shows none. The ratio is the median of the rounds'.
+// overhead_ratio: N `true` containers at concurrency 4 through Gantry, over the same through the bare Engine API:
+// create, attach, start, wait, delete on kept-alive connections, with the same host configuration, network and log
+// driver. The two alternate; each round ends when `ps -a` shows none. The ratio is the median of the rounds'.
 #include "bench/common_client.h"
 #include "bench/common_report.h"
 

@@ -1,5 +1,5 @@
-// restart_100k_s: from the start of the `gantry dev` process until it answers, with 100,000 stored tasks, 10,000 of them
-// open. The last server was killed with SIGKILL.
+// restart_100k_s: from the start of the `gantry dev` process until it answers, with 100,000 stored tasks, 10,000 of
+// them open. The last server was killed with SIGKILL.
 #include <boost/asio/io_context.hpp>
 
 #include "bench/common_lifecycle.h"

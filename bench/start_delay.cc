@@ -12,7 +12,8 @@ Async<> measure(Client& client, Env& env, int tasks, std::vector<double>& delays
     Time answered = env.now();
     json::value task = co_await client.resolved(id);
     auto starting = step_time(task, "starting");
-    if (!starting) throw Error(ErrorCode::internal, "a task has no step \"starting\": " + std::string(task.at("state").as_string()));
+    if (!starting)
+      throw Error(ErrorCode::internal, "a task has no step \"starting\": " + std::string(task.at("state").as_string()));
     if (i >= 0) delays_ms.push_back(static_cast<double>((*starting - answered).count()));
   }
 }

@@ -1,5 +1,5 @@
-// The node process (design 3.9-3.13): claims tasks for its free slots, runs each as one coroutine, keeps the poll channel
-// open, and on a restart takes up what still runs.
+// The node process (design 3.9-3.13): claims tasks for its free slots, runs each as one coroutine, keeps the poll
+// channel open, and on a restart takes up what still runs.
 //
 // io_context thread only. Life: construct, start(), stop().
 #pragma once
@@ -19,11 +19,11 @@ struct AgentSettings {
   std::string server_host;     // as in the Host header: what requests are signed for
   std::uint16_t server_port = 0;
   wire::HawkCredentials credentials;
-  std::string name;            // for people; by default the machine's host name
+  std::string name;  // for people; by default the machine's host name
   std::string task_queue = "local/default";
   std::string worker_group = "local";
-  std::string worker_id;       // by default made from the agent's id
-  int slots = 0;               // tasks at once; 0: twice the machine's cpus
+  std::string worker_id;                                 // by default made from the agent's id
+  int slots = 0;                                         // tasks at once; 0: twice the machine's cpus
   std::int64_t log_bytes_max = std::int64_t{256} << 20;  // a task's log; past it the container is killed
 };
 
@@ -36,8 +36,8 @@ class Agent {
 
   /// Starts working; returns at once. An engine or a server that does not answer is waited for.
   void start();
-  /// Stops claiming. Running tasks are aborted and handed back as worker-shutdown if `abort`; otherwise their containers are
-  /// left running for the next start to adopt. Returns when all coroutines have ended.
+  /// Stops claiming. Running tasks are aborted and handed back as worker-shutdown if `abort`; otherwise their
+  /// containers are left running for the next start to adopt. Returns when all coroutines have ended.
   Async<> stop(bool abort);
 
   int running() const;

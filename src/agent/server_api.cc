@@ -58,14 +58,13 @@ Async<std::string> ServerApi::call(Signer signer, net::Method method, std::strin
 }
 
 Async<std::string> ServerApi::post_json(Signer signer, std::string target, std::string body, Duration timeout) {
-  co_return co_await call(std::move(signer), net::Method::post, std::move(target), std::move(body),
-                          "application/json", timeout);
+  co_return co_await call(std::move(signer), net::Method::post, std::move(target), std::move(body), "application/json",
+                          timeout);
 }
 
 Async<std::int64_t> ServerApi::append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
                                           std::string bytes) {
-  std::string target =
-      fmt::format("{}/log?offset={}&name={}", native_run_path(run), offset, net::percent_encode(name));
+  std::string target = fmt::format("{}/log?offset={}&name={}", native_run_path(run), offset, net::percent_encode(name));
   std::string answer = co_await call(std::move(signer), net::Method::post, std::move(target), std::move(bytes),
                                      "application/octet-stream", request_timeout);
   json::value document = value_or_throw(parse_json(answer));
@@ -79,7 +78,8 @@ Async<> ServerApi::put_url(std::string url, std::string content_type, std::share
                            std::int64_t bytes) {
   auto scheme_end = url.find("://");
   auto path = scheme_end == std::string::npos ? std::string::npos : url.find('/', scheme_end + 3);
-  if (path == std::string::npos) throw Error(ErrorCode::invalid_input, "the server gave out an upload URL without path");
+  if (path == std::string::npos)
+    throw Error(ErrorCode::invalid_input, "the server gave out an upload URL without path");
   std::string base = url.substr(0, path);
   net::OutgoingRequest request;
   request.method = net::Method::put;

@@ -28,8 +28,7 @@ class ServerApi {
   Async<std::int64_t> append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
                                  std::string bytes);
   /// Uploads to a URL that the server gave out, unsigned. `bytes` must be the body's length.
-  Async<> put_url(std::string url, std::string content_type, std::shared_ptr<net::BodyReader> body,
-                  std::int64_t bytes);
+  Async<> put_url(std::string url, std::string content_type, std::shared_ptr<net::BodyReader> body, std::int64_t bytes);
 
   Env& env() { return env_; }
   std::string root_url() const;

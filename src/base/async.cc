@@ -61,9 +61,8 @@ void Scope::spawn(std::string name, Async<> work) {
   auto child = children_.emplace(children_.end());
   child->name = std::move(name);
   asio::co_spawn(executor_, std::move(work),
-                 asio::bind_cancellation_slot(child->stop.slot(), [this, child](std::exception_ptr exception) {
-                   finished(child, exception);
-                 }));
+                 asio::bind_cancellation_slot(
+                     child->stop.slot(), [this, child](std::exception_ptr exception) { finished(child, exception); }));
 }
 
 void Scope::finished(std::list<Child>::iterator child, const std::exception_ptr& exception) {

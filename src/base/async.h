@@ -5,6 +5,13 @@
 // All of this file belongs to the io_context thread.
 #pragma once
 
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -12,12 +19,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <deque>
-#include <functional>
-#include <list>
-#include <memory>
-#include <string>
-#include <vector>
 
 #include "base/error.h"
 #include "base/time.h"
@@ -33,8 +34,8 @@ template <class T = void>
 using Async = asio::awaitable<T, Executor>;
 inline constexpr asio::use_awaitable_t<Executor> use_async{};
 
-/// Wakes one suspended coroutine. The first call wins, later ones do nothing; copies share the one wake-up. The coroutine
-/// goes on from the io_context's queue, never inside the call.
+/// Wakes one suspended coroutine. The first call wins, later ones do nothing; copies share the one wake-up. The
+/// coroutine goes on from the io_context's queue, never inside the call.
 template <class T>
 class Resumer {
  public:
@@ -64,8 +65,8 @@ class Resumer {
   std::shared_ptr<Shared> shared_;
 };
 
-/// Suspends the caller and calls `start(Resumer<T>)`, which keeps the resumer and calls it once the wait is over. If the
-/// caller is cancelled, the wait ends with operation_aborted; the resumer then does nothing.
+/// Suspends the caller and calls `start(Resumer<T>)`, which keeps the resumer and calls it once the wait is over. If
+/// the caller is cancelled, the wait ends with operation_aborted; the resumer then does nothing.
 template <class T, class Start>
 Async<T> suspend(Start start) {
   auto executor = co_await asio::this_coro::executor;
@@ -89,8 +90,8 @@ Async<T> suspend(Start start) {
 /// Lets every other ready coroutine run before the caller goes on.
 Async<> yield_now();
 
-/// What coroutines wait for: the waiters are first in, first out. It has no memory: a notify with no waiter does nothing,
-/// so check the condition, then wait, in a loop.
+/// What coroutines wait for: the waiters are first in, first out. It has no memory: a notify with no waiter does
+/// nothing, so check the condition, then wait, in a loop.
 class Event {
  public:
   /// Until notified.
@@ -106,8 +107,8 @@ class Event {
   std::deque<Resumer<bool>> waiters_;
 };
 
-/// Owns coroutines: every spawned one is in a scope, and the scope's owner joins it before it goes away. A coroutine that
-/// throws ends alone; its error is logged unless it was cancelled.
+/// Owns coroutines: every spawned one is in a scope, and the scope's owner joins it before it goes away. A coroutine
+/// that throws ends alone; its error is logged unless it was cancelled.
 class Scope {
  public:
   Scope(Executor executor, std::string name);

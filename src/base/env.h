@@ -4,13 +4,14 @@
 // Everything here belongs to the io_context thread, except where a comment says otherwise.
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
 #include <span>
 #include <unordered_map>
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/thread_pool.hpp>
 
 #include "base/async.h"
 #include "base/time.h"

@@ -1,10 +1,10 @@
 #include "base/error.h"
 
-#include <fmt/core.h>
+#include <cstdlib>
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
-#include <cstdlib>
+#include <fmt/core.h>
 
 namespace gantry {
 

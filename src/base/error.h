@@ -4,30 +4,31 @@
 // A message says what was wrong, where, and (in the hint) what to do about it. It never holds a secret.
 #pragma once
 
-#include <boost/outcome/basic_result.hpp>
-#include <boost/outcome/policy/terminate.hpp>
-#include <boost/outcome/try.hpp>
 #include <exception>
 #include <source_location>
 #include <string>
 #include <string_view>
 
+#include <boost/outcome/basic_result.hpp>
+#include <boost/outcome/policy/terminate.hpp>
+#include <boost/outcome/try.hpp>
+
 namespace gantry {
 
 enum class ErrorCode {
-  invalid_input,       // the request itself is wrong; the same request will never work
-  not_authenticated,   // we do not know who asks
-  not_authorized,      // we know who asks, and they may not
+  invalid_input,      // the request itself is wrong; the same request will never work
+  not_authenticated,  // we do not know who asks
+  not_authorized,     // we know who asks, and they may not
   not_found,
-  conflict,            // contradicts what is recorded
-  expired,             // was here, is gone
+  conflict,  // contradicts what is recorded
+  expired,   // was here, is gone
   too_large,
-  unavailable,         // cannot be done now; the same request may work later
-  deadline_exceeded,   // a wait had a limit, and it has passed
-  cancelled,           // whoever owns the operation no longer wants it
-  corrupt,             // stored bytes are not what was written
-  unsupported,         // a version, a feature or a format that this build does not know
-  internal,            // a defect of ours
+  unavailable,        // cannot be done now; the same request may work later
+  deadline_exceeded,  // a wait had a limit, and it has passed
+  cancelled,          // whoever owns the operation no longer wants it
+  corrupt,            // stored bytes are not what was written
+  unsupported,        // a version, a feature or a format that this build does not know
+  internal,           // a defect of ours
 };
 
 /// The code as it is printed in JSON and logs, for example "not-found".

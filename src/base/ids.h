@@ -2,7 +2,6 @@
 // (taskcluster.md 2.8). We hold the 16 bytes; the text appears at the doors.
 #pragma once
 
-#include <boost/container_hash/hash.hpp>
 #include <array>
 #include <compare>
 #include <cstdint>
@@ -10,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include <boost/container_hash/hash.hpp>
 
 namespace gantry {
 

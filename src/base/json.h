@@ -2,12 +2,13 @@
 // are inspected, and never need a DOM for it).
 #pragma once
 
-#include <boost/json/object.hpp>
-#include <boost/json/value.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
 
 #include "base/error.h"
 #include "base/time.h"

@@ -2,10 +2,10 @@
 // Safe to call from any thread.
 #pragma once
 
-#include <fmt/format.h>
-
 #include <functional>
 #include <string_view>
+
+#include <fmt/format.h>
 
 namespace gantry {
 

@@ -1,5 +1,5 @@
-// Points in time are milliseconds since 1970 UTC, without leap seconds: what the queue's API speaks. A Time is only ever
-// made by an Env (base/env.h) or parsed from text.
+// Points in time are milliseconds since 1970 UTC, without leap seconds: what the queue's API speaks. A Time is only
+// ever made by an Env (base/env.h) or parsed from text.
 #pragma once
 
 #include <chrono>
@@ -36,7 +36,8 @@ std::optional<Time> parse_time(std::string_view text);
 /// "850ms", "3.2s", "4m10s", "2h05m", "3d4h": two significant parts, for people.
 std::string format_duration(Duration duration);
 
-/// "90", "90s", "10m", "2h", "1d" or "500ms"; a bare number is seconds. Nothing if it is not one of these or is negative.
+/// "90", "90s", "10m", "2h", "1d" or "500ms"; a bare number is seconds. Nothing if it is not one of these or is
+/// negative.
 std::optional<Duration> parse_duration(std::string_view text);
 
 }  // namespace gantry

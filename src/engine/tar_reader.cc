@@ -84,16 +84,11 @@ TarEntryType type_of(char flag, std::string_view name) {
   switch (flag) {
     case '0':
     case '\0':
-    case '7':
-      return name.ends_with('/') && flag == '\0' ? TarEntryType::directory : TarEntryType::file;
-    case '1':
-      return TarEntryType::hard_link;
-    case '2':
-      return TarEntryType::symbolic_link;
-    case '5':
-      return TarEntryType::directory;
-    default:
-      return TarEntryType::other;
+    case '7': return name.ends_with('/') && flag == '\0' ? TarEntryType::directory : TarEntryType::file;
+    case '1': return TarEntryType::hard_link;
+    case '2': return TarEntryType::symbolic_link;
+    case '5': return TarEntryType::directory;
+    default: return TarEntryType::other;
   }
 }
 

@@ -9,6 +9,10 @@ namespace gantry::server {
 
 using state::TableId;
 
+namespace {
+constexpr int loads_max = 5;  // of one record for one request
+}
+
 void DefinitionCache::put(std::uint64_t sequence, state::Value definition, std::uint64_t version) {
   std::size_t bytes = definition->size();
   if (!entries_.emplace(sequence, Entry{std::move(definition), version}).second) return;
@@ -40,12 +44,19 @@ void DefinitionCache::clear() {
 Async<> ColdRecords::ensure_task(TaskId id) {
   if (state_.table<state::Task>().find(id) || !known_.may_know(id)) co_return;
   if (planted(PlantedBug::cold_task_forgotten)) co_return;
-  co_await load(id);
+  // It may be forgotten again between its load and our turn, if somebody else had it loaded.
+  for (int tries = 0; tries < loads_max && !state_.table<state::Task>().find(id); ++tries) {
+    bool exists = co_await load(id);
+    if (!exists) co_return;
+  }
 }
 
 Async<> ColdRecords::ensure_artifacts(TaskId id) {
-  co_await ensure_task(id);
-  if (state_.table<state::Task>().find(id) && !state_.artifacts_loaded(id)) co_await load(id);
+  for (int tries = 0; tries < loads_max; ++tries) {
+    co_await ensure_task(id);
+    if (!state_.table<state::Task>().find(id) || state_.artifacts_loaded(id)) co_return;
+    co_await load(id);
+  }
 }
 
 Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
@@ -58,21 +69,23 @@ Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
   co_return value;
 }
 
-Async<> ColdRecords::load(TaskId id) {
+Async<bool> ColdRecords::load(TaskId id) {
   if (auto other = loading_.find(id); other != loading_.end()) {
     auto done = other->second;
     co_await done->wait();
-    co_return;
+    co_return true;
   }
   auto done = std::make_shared<Event>();
   loading_.emplace(id, done);
   std::exception_ptr failure;
+  bool exists = false;
   try {
     const auto* row = state_.table<state::Task>().find(id);
     bool with_task = row == nullptr;
     std::uint64_t sequence = row ? row->record.sequence : 0;
     auto read_it = [store = store_, id, with_task, sequence] { return read(*store, id, with_task, sequence); };
     Loaded loaded = co_await env_.blocking(read_it);
+    exists = loaded.task || !with_task;
     if (loaded.task) state_.load(std::move(*loaded.task));
     if (state_.table<state::Task>().find(id)) {
       for (state::Artifact& artifact : loaded.artifacts) state_.load(std::move(artifact));
@@ -84,6 +97,7 @@ Async<> ColdRecords::load(TaskId id) {
   loading_.erase(id);
   done->notify_all();
   if (failure) std::rethrow_exception(failure);
+  co_return exists;
 }
 
 ColdRecords::Loaded ColdRecords::read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence) {

@@ -1,13 +1,14 @@
-// Records that are not in memory (design 3.3): resolved tasks, their artifacts, and definitions. Handlers name what they
-// need, wait here, and then call core.
+// Records that are not in memory (design 3.3): resolved tasks, their artifacts, and definitions. Handlers name what
+// they need, wait here, and then call core.
 //
 // io_context thread only.
 #pragma once
 
-#include <boost/unordered/unordered_flat_map.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
 #include <deque>
 #include <memory>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/env.h"
 #include "core/state/state.h"
@@ -71,7 +72,8 @@ class ColdRecords {
     std::vector<state::Artifact> artifacts;
   };
   static Loaded read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence);
-  Async<> load(TaskId id);
+  /// False if there is no such task. If somebody else is loading it, waits for that and says true: look again.
+  Async<bool> load(TaskId id);
 
   Env& env_;
   state::State& state_;

@@ -1,5 +1,7 @@
 #include "server/commit.h"
 
+#include <algorithm>
+
 #include "base/json.h"
 #include "base/log.h"
 #include "base/planted.h"
@@ -39,6 +41,14 @@ std::uint64_t CommitLoop::stage(state::Transaction& tx, bool keep) {
   waiting_.push_back(std::move(staged));
   schedule_flush();
   return version;
+}
+
+void CommitLoop::probe() {
+  if (trouble_.empty() || lost_now_ || !waiting_.empty() || !in_flight_.empty()) return;
+  state::Staged nothing;
+  nothing.sequence = state_.last_commit();
+  waiting_.push_back(std::move(nothing));
+  schedule_flush();
 }
 
 void CommitLoop::schedule_flush() {
@@ -134,7 +144,8 @@ void CommitLoop::fail(const std::string& message) {
   std::uint64_t settled = durable_;
   if (!undone.empty()) durable_ = undone.back().sequence;
   for (Waiter& waiter : std::exchange(waiters_, {})) waiter.resume(waiter.version <= settled);
-  if (undone_) undone_();
+  bool changed_back = std::ranges::any_of(undone, [](const state::Staged& staged) { return !staged.writes.empty(); });
+  if (changed_back && undone_) undone_();
   for (const auto& listener : group_listeners_) listener();
 }
 
@@ -156,9 +167,8 @@ Async<> CommitLoop::settled(std::uint64_t version) {
   version = std::min(version, state_.last_commit());  // a table may remember a commit that was abandoned
   if (lost_now_) throw Error(ErrorCode::unavailable, trouble_, "try again in a moment");
   if (version <= durable_ || planted(PlantedBug::answer_before_durable)) co_return;
-  bool durable = co_await suspend<bool>([this, version](Resumer<bool> resume) {
-    waiters_.push_back({version, std::move(resume)});
-  });
+  bool durable = co_await suspend<bool>(
+      [this, version](Resumer<bool> resume) { waiters_.push_back({version, std::move(resume)}); });
   if (!durable) throw Error(ErrorCode::unavailable, "nothing was changed: " + trouble_, "try again in a moment");
 }
 

@@ -1,5 +1,5 @@
-// The commit path (design 3.2): decisions are staged in the state at once and made durable in groups. What is staged while
-// one write is in flight goes into the next.
+// The commit path (design 3.2): decisions are staged in the state at once and made durable in groups. What is staged
+// while one write is in flight goes into the next.
 //
 //   auto tx = commits.begin();
 //   auto result = queue::create(tx, ...);           // read what the answer needs out of it now
@@ -33,6 +33,9 @@ class CommitLoop {
 
   /// Takes what the transaction did (or undoes it, if not `keep`) and returns the version that an answer must wait for.
   std::uint64_t stage(state::Transaction& tx, bool keep = true);
+
+  /// After a failed write: tries an empty one, so that trouble() does not outlast the trouble where nobody writes.
+  void probe();
 
   /// Until everything up to `version` is durable. Throws Error(unavailable) if it failed and was undone.
   Async<> settled(std::uint64_t version);

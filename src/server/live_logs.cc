@@ -1,12 +1,12 @@
 #include "server/live_logs.h"
 
+#include <cstring>
+#include <filesystem>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cstring>
-#include <filesystem>
 
 namespace gantry::server {
 namespace {
@@ -88,12 +88,22 @@ LiveLogs::LiveLogs(Env& env, std::string directory) : env_(env), directory_(std:
   }
 }
 
+std::string LiveLogs::path_of(wire::RunRef run) const {
+  return fmt::format("{}/{}-{}.log", directory_, run.task.to_string(), run.run);
+}
+
+bool LiveLogs::is_open(wire::RunRef run) const {
+  auto found = logs_.find(run);
+  if (found != logs_.end()) return found->second->exists;
+  return ::access(path_of(run).c_str(), F_OK) == 0;
+}
+
 Async<std::shared_ptr<LiveLogs::Log>> LiveLogs::find(wire::RunRef run) {
   if (auto found = logs_.find(run); found != logs_.end()) co_return found->second;
   auto log = std::make_shared<Log>();
-  log->path = fmt::format("{}/{}-{}.log", directory_, run.task.to_string(), run.run);
+  log->path = path_of(run);
   // One stat of a local file, once a log: not worth a thread.
-  struct stat info {};
+  struct stat info{};
   if (::stat(log->path.c_str(), &info) == 0) {
     log->exists = true;
     log->bytes = info.st_size;
@@ -129,7 +139,8 @@ Async<std::int64_t> LiveLogs::append(wire::RunRef run, std::int64_t offset, std:
   co_await wait_idle(log);
   if (log->finished) throw Error(ErrorCode::conflict, "the log has been closed");
   if (offset > log->bytes) {
-    throw Error(ErrorCode::conflict, fmt::format("the log has {} bytes, offset {} would leave a gap", log->bytes, offset));
+    throw Error(ErrorCode::conflict,
+                fmt::format("the log has {} bytes, offset {} would leave a gap", log->bytes, offset));
   }
   auto known = static_cast<std::size_t>(log->bytes - offset);
   if (known >= bytes.size()) co_return log->bytes;

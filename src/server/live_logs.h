@@ -1,8 +1,8 @@
 // Logs of runs while they run (design 3.13): appended by the agent, read by anyone from byte 0 and followed to the end;
 // then each becomes an object. One file a run in the data directory.
 //
-// Appending is idempotent by offset: what is there already is skipped, a gap is refused with the size so far, so an agent
-// that lost an answer or restarted just goes on. io_context thread only.
+// Appending is idempotent by offset: what is there already is skipped, a gap is refused with the size so far, so an
+// agent that lost an answer or restarted just goes on. io_context thread only.
 #pragma once
 
 #include <map>
@@ -29,11 +29,13 @@ class LiveLogs {
   Async<std::int64_t> append(wire::RunRef run, std::int64_t offset, std::string bytes);
   /// Size so far; -1 if there is no such log.
   Async<std::int64_t> size(wire::RunRef run);
+  /// Is there a log that has not been finished?
+  bool is_open(wire::RunRef run) const;
   /// From `offset`. With `follow`, until finish(), waiting for the log to begin if it has not; without, what there is
   /// now, or nullptr if there is no such log.
   Async<std::shared_ptr<net::BodyReader>> read(wire::RunRef run, std::int64_t offset, bool follow);
-  /// No more will come: hands the file to `objects` as `object_name`, readers end after the last byte. True if there was
-  /// a log.
+  /// No more will come: hands the file to `objects` as `object_name`, readers end after the last byte. True if there
+  /// was a log.
   Async<bool> finish(wire::RunRef run, object::ObjectStore& objects, std::string object_name);
   /// Ends readers that wait for a log that will never begin.
   void close(wire::RunRef run);
@@ -53,6 +55,7 @@ class LiveLogs {
   class Reader;
 
   Async<std::shared_ptr<Log>> find(wire::RunRef run);
+  std::string path_of(wire::RunRef run) const;
   static Async<> wait_idle(std::shared_ptr<Log> log);
 
   Env& env_;

@@ -45,9 +45,8 @@ void load_state(store::Store& store, state::State& state, KnownTasks& known) {
   visit_table(store, TableId::allocation, [&](const store::Entry& entry) {
     state.load(value_or_throw(state::decode_allocation(entry.key.sequence, entry.value)));
   });
-  visit_table(store, TableId::node, [&](const store::Entry& entry) {
-    state.load(value_or_throw(state::decode_node(entry.value)));
-  });
+  visit_table(store, TableId::node,
+              [&](const store::Entry& entry) { state.load(value_or_throw(state::decode_node(entry.value))); });
 }
 
 }  // namespace gantry::server

@@ -1,8 +1,8 @@
 #include "server/server.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/log.h"
 #include "base/planted.h"
@@ -10,6 +10,7 @@
 #include "core/queue/limits.h"
 #include "core/queue/resolve.h"
 #include "server/api/answers.h"
+#include "server/api/finish_log.h"
 #include "server/api/handlers.h"
 #include "server/load.h"
 
@@ -17,9 +18,10 @@ namespace gantry::server {
 namespace {
 
 constexpr Duration tick = seconds(1);
-constexpr Duration tick_gap_max = seconds(5);       // longer: nobody listened, leases start anew
+constexpr Duration tick_gap_max = seconds(5);  // longer: nobody listened, leases start anew
 constexpr Duration reopen_delay = seconds(1);
 constexpr Duration stop_wait = seconds(10);
+constexpr Duration last_words_max = seconds(15);  // for the agent of a run that was cancelled or lost
 
 /// What everyone may, with or without credentials (until roles say more).
 access::ScopeSet everyone() { return {"assume:anonymous", "queue:get-artifact:public/*"}; }
@@ -35,8 +37,14 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
       cold_(env, *state_),
       authenticator_(settings_.root, everyone()),
       logs_(settings_.log_directory.empty() ? nullptr : std::make_unique<LiveLogs>(env, settings_.log_directory)),
-      services_{env, *commits_, cold_, authenticator_, objects, logs_.get(),
-                HmacSha256Key("object-urls:" + settings_.root.access_token), settings_.public_url},
+      services_{env,
+                *commits_,
+                cold_,
+                authenticator_,
+                objects,
+                logs_.get(),
+                HmacSha256Key("object-urls:" + settings_.root.access_token),
+                settings_.public_url},
       scope_(env.executor(), "server") {
   services_.long_poll = settings_.long_poll;
   add_task_routes(router_, services_);
@@ -83,7 +91,11 @@ void Server::on_change(const state::Change& change) {
     auto node = services_.nodes.find(change.node);
     if (node != services_.nodes.end()) node->second.news.wake_all();
   }
-  if (change.kind == Kind::task_resolved && logs_) logs_->close({change.task, change.run});
+  if (change.kind == Kind::task_resolved && logs_) {
+    wire::RunRef run{change.task, change.run};
+    logs_->close(run);
+    if (logs_->is_open(run)) scope_.spawn("log of " + run.task.to_string(), end_log(run));
+  }
   auto watchers = services_.task_lines.find(change.task);
   if (watchers != services_.task_lines.end()) watchers->second.wake_all();
   if (change.kind == Kind::task_resolved) {
@@ -154,6 +166,7 @@ Async<> Server::run_timers() {
     }
     last_tick_ = env_.uptime();
     state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());  // reads load them too
+    commits_->probe();
     std::exception_ptr failure;
     try {
       co_await expire();
@@ -163,6 +176,14 @@ Async<> Server::run_timers() {
     if (is_cancelled(failure)) co_return;
     if (failure) co_await env_.sleep(tick);  // a full disk: the requests report it
   }
+}
+
+/// The log of a run that did not end by its agent's report: the agent may say its last words, and then it is complete.
+Async<> Server::end_log(wire::RunRef run) {
+  co_await env_.sleep(last_words_max);
+  if (!services_.leading || !logs_->is_open(run)) co_return;
+  co_await cold_.ensure_task(run.task);
+  co_await finish_log(services_, run, -1);
 }
 
 Async<> Server::expire() {
@@ -194,7 +215,8 @@ net::Response Server::preflight() const {
   response.status = 204;
   response.headers.add("access-control-allow-origin", "*");
   response.headers.add("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE");
-  response.headers.add("access-control-allow-headers", "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control");
+  response.headers.add("access-control-allow-headers",
+                       "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control");
   response.headers.add("access-control-max-age", "900");
   return response;
 }
@@ -211,8 +233,11 @@ Async<net::Response> Server::answer(Call& call) {
   }
   const net::Headers& headers = call.request.headers;
   if (call.route->authenticated) {
-    auth::RequestHead head{net::method_name(call.request.method), call.request.target,
-                           headers.get("host"), headers.get("x-forwarded-port"), headers.get("x-forwarded-proto"),
+    auth::RequestHead head{net::method_name(call.request.method),
+                           call.request.target,
+                           headers.get("host"),
+                           headers.get("x-forwarded-port"),
+                           headers.get("x-forwarded-proto"),
                            headers.get("authorization")};
     call.identity = value_or_throw(authenticator_.authenticate(head, env_.now()));
   }

@@ -18,8 +18,8 @@ namespace gantry::server {
 
 struct ServerSettings {
   auth::RootClient root;
-  std::string public_url;      // empty: the Host that the client used
-  std::string log_directory;   // empty: no logs are kept (simulator)
+  std::string public_url;     // empty: the Host that the client used
+  std::string log_directory;  // empty: no logs are kept (simulator)
   Duration long_poll = seconds(20);
   std::size_t resolved_in_memory_max = 2'000;  // resolved tasks that stay in memory; older ones are read when needed
 };
@@ -52,6 +52,7 @@ class Server : public net::Handler {
   /// Every long poll looks again.
   void wake_all();
   Async<> run_timers();
+  Async<> end_log(wire::RunRef run);
   Async<> expire();
   Async<> step_down(std::string reason);
   Duration until_next_tick() const;

@@ -27,10 +27,10 @@ struct Services {
   CommitLoop& commits;
   ColdRecords& cold;
   auth::Authenticator& authenticator;
-  object::ObjectStore* objects;  // null in the simulator: no artifacts are stored there
-  LiveLogs* logs;                // null in the simulator
-  HmacSha256Key object_key;      // signs the URLs of objects
-  std::string public_url;        // empty: the Host that the client used
+  object::ObjectStore* objects;                   // null in the simulator: no artifacts are stored there
+  LiveLogs* logs;                                 // null in the simulator
+  HmacSha256Key object_key;                       // signs the URLs of objects
+  std::string public_url;                         // empty: the Host that the client used
   std::map<std::string, WaitLine> claim_lines{};  // by task queue
   std::map<TaskId, WaitLine> task_lines{};        // who waits for a task's next change
   std::map<NodeId, NodeLink> nodes{};

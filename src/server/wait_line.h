@@ -1,5 +1,5 @@
-// Where requests wait for news (a claim for a task, a poll for a cancel, a client for a task's end): first in, first out,
-// each with a time limit and an eye on whether its client is still there.
+// Where requests wait for news (a claim for a task, a poll for a cancel, a client for a task's end): first in, first
+// out, each with a time limit and an eye on whether its client is still there.
 //
 // io_context thread only.
 #pragma once

@@ -1,5 +1,5 @@
-// What an agent and the server say to each other beyond the queue's API (design 3.10, 3.12): the poll, and the report that
-// says what happened to a container.
+// What an agent and the server say to each other beyond the queue's API (design 3.10, 3.12): the poll, and the report
+// that says what happened to a container.
 #pragma once
 
 #include <string>
@@ -28,8 +28,8 @@ struct NodePoll {
   double cpus = 0;
   std::string version;
   std::uint64_t seen_generation = 0;
-  /// The first poll of an agent that has just started: `holds` is all there is; what else the ledger has for this node is
-  /// lost and is given out again.
+  /// The first poll of an agent that has just started: `holds` is all there is; what else the ledger has for this node
+  /// is lost and is given out again.
   bool restarted = false;
   std::vector<RunRef> holds;
 };

@@ -1,8 +1,8 @@
 #include "wire/payload.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 
@@ -86,7 +86,8 @@ void read_env(ObjectReader& reader, Payload& payload) {
 
 void read_artifact(ObjectReader& reader, Payload& payload, std::string_view name, const json::value& value) {
   if (!is_artifact_name(name) || name.size() > 1024) {
-    reader.fail("artifacts", fmt::format("name \"{}\" must be 1 to 1024 printable ASCII characters", shorten(name, 80)));
+    reader.fail("artifacts",
+                fmt::format("name \"{}\" must be 1 to 1024 printable ASCII characters", shorten(name, 80)));
     return;
   }
   ArtifactSpec artifact;

@@ -1,5 +1,5 @@
-// What a task asks of a native agent: task.payload (taskcluster.md 1.3, with `resources` as our extension). One parser for
-// the server (which refuses bad payloads at creation) and the agent.
+// What a task asks of a native agent: task.payload (taskcluster.md 1.3, with `resources` as our extension). One parser
+// for the server (which refuses bad payloads at creation) and the agent.
 #pragma once
 
 #include <map>
@@ -15,7 +15,7 @@ struct ArtifactSpec {
   enum class Type { file, directory };
   std::string name;  // as listed in the queue
   Type type = Type::file;
-  std::string path;  // absolute, inside the container
+  std::string path;             // absolute, inside the container
   std::optional<Time> expires;  // none: when the task expires
 };
 

@@ -9,9 +9,18 @@ namespace {
 constexpr std::string_view priorities[] = {"lowest", "very-low", "low", "medium", "high", "very-high", "highest"};
 constexpr std::string_view task_states[] = {"unscheduled", "pending", "running", "completed", "failed", "exception"};
 constexpr std::string_view reasons_created[] = {"scheduled", "retry", "task-retry", "rerun", "exception"};
-constexpr std::string_view reasons_resolved[] = {
-    "",           "completed",       "failed",            "deadline-exceeded",    "canceled",       "superseded",
-    "claim-expired", "worker-shutdown", "malformed-payload", "resource-unavailable", "internal-error", "intermittent-task"};
+constexpr std::string_view reasons_resolved[] = {"",
+                                                 "completed",
+                                                 "failed",
+                                                 "deadline-exceeded",
+                                                 "canceled",
+                                                 "superseded",
+                                                 "claim-expired",
+                                                 "worker-shutdown",
+                                                 "malformed-payload",
+                                                 "resource-unavailable",
+                                                 "internal-error",
+                                                 "intermittent-task"};
 constexpr std::string_view storage_types[] = {"s3", "object", "reference", "link", "error"};
 
 template <class Enum, std::size_t size>
@@ -40,8 +49,6 @@ std::optional<ReasonCreated> parse_reason_created(std::string_view text) {
 std::optional<ReasonResolved> parse_reason_resolved(std::string_view text) {
   return parse<ReasonResolved>(reasons_resolved, text);
 }
-std::optional<StorageType> parse_storage_type(std::string_view text) {
-  return parse<StorageType>(storage_types, text);
-}
+std::optional<StorageType> parse_storage_type(std::string_view text) { return parse<StorageType>(storage_types, text); }
 
 }  // namespace gantry::wire

@@ -1,10 +1,10 @@
 #include "wire/task_definition.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <boost/json/monotonic_resource.hpp>
 #include <cstring>
+
+#include <boost/json/monotonic_resource.hpp>
+#include <fmt/format.h>
 
 #include "base/crypto.h"
 #include "base/text.h"
@@ -38,7 +38,8 @@ std::string read_task_queue(ObjectReader& reader) {
   std::string worker_type(reader.text("workerType", identifier_rule, ""));
   if (!reader.ok()) return {};
   if (provisioner.empty() != worker_type.empty()) {
-    reader.fail(provisioner.empty() ? "provisionerId" : "workerType", "is required where the other of the two is given");
+    reader.fail(provisioner.empty() ? "provisionerId" : "workerType",
+                "is required where the other of the two is given");
     return {};
   }
   std::string from_pair = provisioner.empty() ? "" : provisioner + "/" + worker_type;
@@ -74,7 +75,8 @@ std::vector<std::string> read_texts(ObjectReader& reader, std::string_view key, 
 void read_scopes(ObjectReader& reader, TaskDefinition& task) {
   task.scopes = read_texts(reader, "scopes", scopes_max, 4096, false);
   for (const auto& scope : task.scopes) {
-    if (scope.ends_with("**")) reader.fail("scopes", fmt::format("\"{}\" must not end in two stars", shorten(scope, 80)));
+    if (scope.ends_with("**"))
+      reader.fail("scopes", fmt::format("\"{}\" must not end in two stars", shorten(scope, 80)));
   }
 }
 
@@ -142,7 +144,8 @@ void read_payload(ObjectReader& reader, TaskDefinition& task, PayloadRule rule) 
   task.cpus = parsed.value().resources.cpus;
   for (const ArtifactSpec& artifact : parsed.value().artifacts) {
     if (artifact.expires && *artifact.expires > task.expires) {
-      reader.fail(fmt::format("payload.artifacts.{}.expires", artifact.name), "must not be greater than task expiration");
+      reader.fail(fmt::format("payload.artifacts.{}.expires", artifact.name),
+                  "must not be greater than task expiration");
     }
   }
 }

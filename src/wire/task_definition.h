@@ -1,6 +1,6 @@
-// A task's definition as a client sends it: checked, completed with its defaults, and brought into one canonical spelling
-// (taskcluster.md 2.4). The canonical bytes are what is stored, compared and handed to workers; they are never kept as a
-// DOM.
+// A task's definition as a client sends it: checked, completed with its defaults, and brought into one canonical
+// spelling (taskcluster.md 2.4). The canonical bytes are what is stored, compared and handed to workers; they are never
+// kept as a DOM.
 #pragma once
 
 #include <array>

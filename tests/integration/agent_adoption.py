@@ -85,6 +85,24 @@ def test_a_run_that_was_lost_before_its_container_is_tried_again():
         dev.expect_nothing_left()
 
 
+def test_the_log_of_a_lost_run_ends():
+    with Dev() as dev:
+        task = dev.shell("echo run $RUN_ID; [ $RUN_ID = 1 ] || sleep 300")
+        container = dev.wait_running(task)
+        wait_for(lambda: b"run 0\n" in dev.log(task), 10, "it writes")
+        dev.kill()
+        dev.engine.call("DELETE", f"/containers/{container}?force=1")
+        dev.start()
+        ended = dev.wait_resolved(task)
+        expect_equal([run.get("reason") for run in ended["runs"]], ["claim-expired", "completed"])
+        expect(b"run 0\n" in dev.call("GET", f"/v1/tasks/{task}/runs/0/log", timeout=30), "what it wrote")
+        logs = os.path.join(dev.directory, "logs")
+        wait_for(lambda: not os.listdir(logs), 25, "no unfinished log is left")
+        expect(b"run 0\n" in dev.log(task, 0), "what it wrote is kept")
+        expect("public/logs/live_backing.log" in dev.artifacts(task, 0), "as an artifact")
+        dev.expect_nothing_left()
+
+
 class Load:
     """Keeps some tasks running, whatever happens to the server."""
 

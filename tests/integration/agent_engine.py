@@ -38,8 +38,22 @@ class Dockerd(Engine):
         self.process.send_signal(number)
 
     def kill(self):
+        """And its containerd: a dockerd that finds that of a killed one does not always come up. Containers run on."""
         self.process.kill()
         self.process.wait()
+        folder = os.path.join(self.directory, "exec/containerd")
+        try:
+            with open(os.path.join(folder, "containerd.pid")) as file:
+                containerd = int(file.read())
+            with open(f"/proc/{containerd}/cmdline", "rb") as file:
+                if self.directory.encode() in file.read():
+                    os.kill(containerd, signal.SIGKILL)
+                    wait_for(lambda: not os.path.exists(f"/proc/{containerd}"), 10, "containerd is gone")
+        except OSError:
+            pass
+        for name in ("containerd.pid", "containerd.sock", "containerd.sock.ttrpc"):
+            if os.path.exists(os.path.join(folder, name)):
+                os.remove(os.path.join(folder, name))
 
     def terminate(self):
         self.process.terminate()

@@ -1,5 +1,5 @@
-// What a task can ask for beyond a container: one plug-in each (agent/task/features/), called at fixed points of a run's
-// life: link -> created -> started -> stopped -> killed (taskcluster.md 1.1).
+// What a task can ask for beyond a container: one plug-in each (agent/task/features/), called at fixed points of a
+// run's life: link -> created -> started -> stopped -> killed (taskcluster.md 1.1).
 #pragma once
 
 #include <memory>
@@ -25,8 +25,8 @@ struct RunContext {
   wire::Payload payload;
   Signer signer;  // the run's own credentials; replaced by every reclaim
   RunLog& log;
-  std::string container;  // empty until it is created
-  bool adopted = false;   // taken up after a restart of the agent: the container was started before
+  std::string container;   // empty until it is created
+  bool adopted = false;    // taken up after a restart of the agent: the container was started before
   bool succeeded = false;  // from `stopped` on: exit code 0 and nothing that failed since
 };
 

@@ -1,13 +1,13 @@
 #include "agent/task/spool.h"
 
+#include <cerrno>
+#include <cstring>
+
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 
 #include "base/error.h"
 
@@ -41,7 +41,7 @@ bool Spool::read_header(std::int64_t at, int& stream, std::uint32_t& length) con
 }
 
 void Spool::recover() {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file_, &info) != 0) throw spool_error("read", path_);
   int stream = 0;
   std::uint32_t length = 0;
@@ -57,10 +57,9 @@ void Spool::append(int stream, std::string_view bytes) {
   if (bytes.empty()) return;
   GANTRY_ASSERT(bytes.size() <= frame_bytes_max && stream >= 0 && stream < streams);
   auto length = static_cast<std::uint32_t>(bytes.size());
-  unsigned char header[header_bytes] = {static_cast<unsigned char>(stream), static_cast<unsigned char>(length),
-                                        static_cast<unsigned char>(length >> 8),
-                                        static_cast<unsigned char>(length >> 16),
-                                        static_cast<unsigned char>(length >> 24)};
+  unsigned char header[header_bytes] = {
+      static_cast<unsigned char>(stream), static_cast<unsigned char>(length), static_cast<unsigned char>(length >> 8),
+      static_cast<unsigned char>(length >> 16), static_cast<unsigned char>(length >> 24)};
   iovec parts[2] = {{header, header_bytes}, {const_cast<char*>(bytes.data()), bytes.size()}};
   auto whole = header_bytes + static_cast<std::int64_t>(length);
   ssize_t wrote = ::pwritev(file_, parts, 2, file_bytes_);

@@ -72,12 +72,9 @@ void ScopeSet::add(const ScopeSet& others) {
 bool ScopeExpression::met_by(const ScopeSet& held) const {
   auto met = [&held](const ScopeExpression& part) { return part.met_by(held); };
   switch (kind_) {
-    case Kind::scope:
-      return held.covers(scope_);
-    case Kind::all_of:
-      return std::all_of(parts_.begin(), parts_.end(), met);
-    case Kind::any_of:
-      return std::any_of(parts_.begin(), parts_.end(), met);
+    case Kind::scope: return held.covers(scope_);
+    case Kind::all_of: return std::all_of(parts_.begin(), parts_.end(), met);
+    case Kind::any_of: return std::any_of(parts_.begin(), parts_.end(), met);
   }
   return false;
 }

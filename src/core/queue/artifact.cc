@@ -28,9 +28,8 @@ Result<void> check_values(const ArtifactRequest& request, const Task& task, Time
     return Error(ErrorCode::invalid_input, "an artifact's name must be 1 to 1024 printable ASCII characters");
   }
   if (request.expires > task.expires) {
-    return Error(ErrorCode::invalid_input,
-                 fmt::format("expires: {} must not be greater than task expiration {}", format_time(request.expires),
-                             format_time(task.expires)));
+    return Error(ErrorCode::invalid_input, fmt::format("expires: {} must not be greater than task expiration {}",
+                                                       format_time(request.expires), format_time(task.expires)));
   }
   if (request.expires <= now) {
     return Error(ErrorCode::invalid_input, fmt::format("expires: {} has passed", format_time(request.expires)));
@@ -71,8 +70,8 @@ Result<const Artifact*> create_artifact(state::Transaction& tx, const ArtifactRe
     bool prolonged = same && request.expires > existing->expires;
     if (!prolonged && !may_become(*existing, request)) {
       return Error(ErrorCode::conflict,
-                   fmt::format("artifact \"{}\" of run {} of task {} exists already with other values",
-                               request.id.name, request.id.run, request.id.task.to_string()));
+                   fmt::format("artifact \"{}\" of run {} of task {} exists already with other values", request.id.name,
+                               request.id.run, request.id.task.to_string()));
     }
     tx.update<Artifact>(request.id, [&](Artifact& artifact) { fill(artifact, request); });
   } else {
@@ -97,9 +96,9 @@ Result<const Artifact*> find_artifact(state::Transaction& tx, const state::Artif
                                                    id.task.to_string(), shorten(id.name, 200)));
   }
   if (artifact->expires <= tx.now()) {
-    return Error(ErrorCode::expired, fmt::format("artifact \"{}\" of run {} of task {} expired at {}",
-                                                 shorten(id.name, 200), id.run, id.task.to_string(),
-                                                 format_time(artifact->expires)));
+    return Error(ErrorCode::expired,
+                 fmt::format("artifact \"{}\" of run {} of task {} expired at {}", shorten(id.name, 200), id.run,
+                             id.task.to_string(), format_time(artifact->expires)));
   }
   return artifact;
 }

@@ -20,8 +20,8 @@ struct ArtifactRequest {
 };
 
 /// Records the artifact. The run must be running, or have ended as an exception not long ago. The same request again
-/// succeeds; a later `expires` replaces; a reference may become another reference or a link; anything else is a conflict.
-/// The task's artifacts must be in memory. Errors: not_found, invalid_input, conflict, too_large.
+/// succeeds; a later `expires` replaces; a reference may become another reference or a link; anything else is a
+/// conflict. The task's artifacts must be in memory. Errors: not_found, invalid_input, conflict, too_large.
 Result<const state::Artifact*> create_artifact(state::Transaction& tx, const ArtifactRequest& request);
 
 /// The artifact as it may be read now. Errors: not_found, expired.

@@ -110,8 +110,8 @@ Result<Time> reclaim(state::Transaction& tx, TaskId id, int run) {
   TRY(const Task* task, find_run(tx, id, run));
   const state::Run& found = task->runs[static_cast<std::size_t>(run)];
   if (found.state != TaskState::running) {
-    std::string_view now = found.reason_resolved == state::ReasonResolved::none ? name_of(found.state)
-                                                                                : name_of(found.reason_resolved);
+    std::string_view now =
+        found.reason_resolved == state::ReasonResolved::none ? name_of(found.state) : name_of(found.reason_resolved);
     return Error(ErrorCode::conflict, fmt::format("run {} of task {} is not running: {}", run, id.to_string(), now),
                  "stop working on it");
   }

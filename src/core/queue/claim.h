@@ -24,9 +24,10 @@ struct Claim {
   Time taken_until;
 };
 
-/// Takes up to `tasks_max` (at most claim_tasks_max) pending runs, highest priority first, then oldest. A native node gets
-/// only what fits into its slots and memory. The first task that does not fit now ends the claim, so that large tasks are
-/// not starved by small ones; tasks larger than the whole node are passed over. Every claim writes an allocation. May be empty.
+/// Takes up to `tasks_max` (at most claim_tasks_max) pending runs, highest priority first, then oldest. A native node
+/// gets only what fits into its slots and memory. The first task that does not fit now ends the claim, so that large
+/// tasks are not starved by small ones; tasks larger than the whole node are passed over. Every claim writes an
+/// allocation. May be empty.
 std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request);
 
 /// Whether this worker (a native node, or an empty id) would get a task now.
@@ -36,7 +37,6 @@ bool can_claim(const state::State& state, const std::string& task_queue, NodeId 
 Result<Time> reclaim(state::Transaction& tx, TaskId task, int run);
 
 /// Makes the run pending again as if it had not been claimed, unless it has moved on since. Costs no retry.
-void unclaim(state::Transaction& tx, const Claim& claim, const std::string& worker_group,
-             const std::string& worker_id);
+void unclaim(state::Transaction& tx, const Claim& claim, const std::string& worker_group, const std::string& worker_id);
 
 }  // namespace gantry::queue

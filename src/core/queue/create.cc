@@ -28,8 +28,7 @@ Result<void> check_times(const wire::TaskDefinition& definition, Time now) {
 Result<const state::Task*> create(state::Transaction& tx, TaskId id, const wire::TaskDefinition& definition) {
   if (const state::Task* existing = tx.find<state::Task>(id)) {
     if (existing->digest == definition.digest || planted(PlantedBug::create_overwrites)) return existing;
-    return Error(ErrorCode::conflict,
-                 fmt::format("task {} exists already with another definition", id.to_string()),
+    return Error(ErrorCode::conflict, fmt::format("task {} exists already with another definition", id.to_string()),
                  "use a new taskId, or send exactly the definition that created it");
   }
   TRY(check_times(definition, tx.now()));

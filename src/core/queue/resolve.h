@@ -15,8 +15,8 @@ struct Report {
   state::ExitReport exit;
 };
 
-/// Repeating an equal report changes nothing and succeeds; a contradictory one is a conflict, as is a report of a run that
-/// was taken away. Errors: not_found, conflict.
+/// Repeating an equal report changes nothing and succeeds; a contradictory one is a conflict, as is a report of a run
+/// that was taken away. Errors: not_found, conflict.
 Result<const state::Task*> report(state::Transaction& tx, TaskId task, int run, const Report& report);
 
 /// Ends an unresolved task as canceled; a resolved one is left alone and that is success. Conflict after the deadline.

@@ -49,7 +49,7 @@ struct Task {
   Priority priority = Priority::lowest;
   int retries = 0;
   int retries_left = 0;
-  Time created;   // when the queue accepted it
+  Time created;  // when the queue accepted it
   Time deadline;
   Time expires;
   std::int64_t memory_bytes = 0;  // what a run reserves on a native node

@@ -1,17 +1,18 @@
-// The live state: typed tables and the indexes that decisions need. All unresolved tasks, their allocations and all nodes
-// are here; of resolved tasks only a bounded recent set (design 3.3). Only a Transaction changes it.
+// The live state: typed tables and the indexes that decisions need. All unresolved tasks, their allocations and all
+// nodes are here; of resolved tasks only a bounded recent set (design 3.3). Only a Transaction changes it.
 //
 // Invariants (checked by state_test.cc and the simulator): the indexes say exactly what the tables say; there is one
 // allocation for each running run and no other.
 #pragma once
 
-#include <boost/unordered/unordered_flat_map.hpp>
-#include <boost/unordered/unordered_flat_set.hpp>
 #include <deque>
 #include <map>
 #include <set>
 #include <string>
 #include <tuple>
+
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/error.h"
 #include "core/state/ordered_set.h"

@@ -2,11 +2,12 @@
 // what it has read (design 3.2).
 #pragma once
 
-#include <boost/unordered/unordered_flat_map.hpp>
 #include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
+
+#include <boost/unordered/unordered_flat_map.hpp>
 
 namespace gantry::state {
 

@@ -1,8 +1,8 @@
-// One decision in the making: reads and changes the state at once, remembers what was there before, and ends as a list of
-// writes for the store (design 3.2, 3.5). Bounds: operations_max records, bytes_max encoded.
+// One decision in the making: reads and changes the state at once, remembers what was there before, and ends as a list
+// of writes for the store (design 3.2, 3.5). Bounds: operations_max records, bytes_max encoded.
 //
-// Use: make one, call a core function, then either take() it and hand the writes to the store, or let it go out of scope,
-// which undoes everything.
+// Use: make one, call a core function, then either take() it and hand the writes to the store, or let it go out of
+// scope, which undoes everything.
 #pragma once
 
 #include <algorithm>
@@ -30,7 +30,7 @@ using UndoLog =
 
 /// A finished decision: staged in the state, not durable yet.
 struct Staged {
-  std::uint64_t sequence = 0;  // of this commit; 0 if nothing was changed
+  std::uint64_t sequence = 0;      // of this commit; 0 if nothing was changed
   std::uint64_t read_version = 0;  // the newest commit that the decision has read (its own included)
   std::vector<Write> writes;
   std::vector<Change> changes;

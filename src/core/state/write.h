@@ -1,5 +1,5 @@
-// What a Transaction asks the store to make durable: puts and erases in named tables of one ordered map. The store knows
-// these and nothing else of the state.
+// What a Transaction asks the store to make durable: puts and erases in named tables of one ordered map. The store
+// knows these and nothing else of the state.
 #pragma once
 
 #include <cstdint>

@@ -5,8 +5,8 @@
 // 404 not_found, 409 conflict, 401 and 403 not_authorized, 5xx unavailable; `unsupported` if what answers is no Docker
 // of a version we know.
 //
-// logs() gives what attach() gave, byte for byte on each stream; Docker stores stdout and stderr by two writers, so that
-// pieces of different streams may stand in another order.
+// logs() gives what attach() gave, byte for byte on each stream; Docker stores stdout and stderr by two writers, so
+// that pieces of different streams may stand in another order.
 //
 // Belongs to the io_context thread; calls may run at the same time. Streams that were handed out stay usable after the
 // engine object is gone.

@@ -4,6 +4,7 @@
 
 #include <deque>
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -196,17 +197,36 @@ TEST_F(DockerEngineTest, ARefusedAttachSaysWhy) {
   EXPECT_EQ(error->code(), ErrorCode::not_found);
 }
 
+Async<std::string> read_output(std::shared_ptr<OutputStream> stream) {
+  std::string all;
+  for (;;) {
+    Output piece = co_await stream->read();
+    if (piece.bytes.empty()) co_return all;
+    all += fmt::format("{}:{};", piece.stream, piece.bytes);
+  }
+}
+
 TEST_F(DockerEngineTest, LogsAreUnframed) {
   answer(200, std::string("\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\x03"
                           "err",
                           22));
   auto stream = loop_.run(engine_->logs("a", false));
-  EXPECT_EQ(loop_.run(net::read_all(*stream, 100)), "outerr");
+  EXPECT_EQ(loop_.run(read_output(stream)), "1:out;2:err;");
   answer(200, "not framed");
   stream = loop_.run(engine_->logs("a", true));
-  auto error = loop_.error_of_running(net::read_all(*stream, 100));
+  auto error = loop_.error_of_running(read_output(stream));
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::corrupt);
+}
+
+TEST_F(DockerEngineTest, AProbeAsksWhetherTheEngineAnswers) {
+  transport_->answers.clear();  // it needs no version
+  answer(200, "OK");
+  loop_.run(engine_->probe());
+  answer(500, "{\"message\":\"no\"}");
+  auto error = loop_.error_of_running(engine_->probe());
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unavailable);
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
 #include "engine/docker/output_stream.h"
 
-#include <fmt/core.h>
-
 #include <deque>
+
+#include <fmt/core.h>
 
 #include "engine/docker/log_frames.h"
 

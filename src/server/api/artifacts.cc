@@ -1,9 +1,8 @@
 // Artifacts: recorded by runs, read by anyone who may (taskcluster.md 2.6).
-#include "core/queue/artifact.h"
-
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "core/queue/artifact.h"
 #include "core/queue/limits.h"
 #include "core/queue/run.h"
 #include "server/api/answers.h"
@@ -54,7 +53,8 @@ queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId i
       break;
     case state::StorageType::link:
       request.content_type = reader.text("contentType", content_type_rule, "application/binary");
-      request.target = reader.required_text("artifact", {1, queue::artifact_name_bytes_max, is_printable_ascii, "printable ASCII"});
+      request.target =
+          reader.required_text("artifact", {1, queue::artifact_name_bytes_max, is_printable_ascii, "printable ASCII"});
       break;
     case state::StorageType::error:
       request.content_type = "application/json";
@@ -145,7 +145,8 @@ Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
   state::Artifact artifact = value_or_throw(std::move(found));
   if (artifact.type == state::StorageType::error) co_return error_artifact(artifact);
   bool reference = artifact.type == state::StorageType::reference;
-  std::string url = reference ? artifact.target : signed_object_url(services, call, "GET", artifact_object(artifact.id));
+  std::string url =
+      reference ? artifact.target : signed_object_url(services, call, "GET", artifact_object(artifact.id));
   std::string body;
   JsonWriter out(body);
   out.begin_object().field("storageType", name_of(artifact.type)).field("url", url).end_object();
@@ -162,7 +163,8 @@ std::size_t page_limit(const Call& call) {
   std::string_view text = call.query_value("limit");
   if (text.empty()) return page_max;
   std::size_t limit = 0;
-  for (char c : text) limit = c >= '0' && c <= '9' && limit <= page_max ? limit * 10 + static_cast<std::size_t>(c - '0') : page_max + 1;
+  for (char c : text)
+    limit = c >= '0' && c <= '9' && limit <= page_max ? limit * 10 + static_cast<std::size_t>(c - '0') : page_max + 1;
   if (limit < 1 || limit > page_max) throw Error(ErrorCode::invalid_input, "limit: must be 1 to 1000");
   return limit;
 }
@@ -205,8 +207,12 @@ Async<net::Response> list_artifacts(Services& services, Call& call, bool latest)
   co_return json_response(std::move(body));
 }
 
-Async<net::Response> list_run_artifacts(Services& services, Call& call) { return list_artifacts(services, call, false); }
-Async<net::Response> list_latest_artifacts(Services& services, Call& call) { return list_artifacts(services, call, true); }
+Async<net::Response> list_run_artifacts(Services& services, Call& call) {
+  return list_artifacts(services, call, false);
+}
+Async<net::Response> list_latest_artifacts(Services& services, Call& call) {
+  return list_artifacts(services, call, true);
+}
 
 }  // namespace
 

@@ -1,11 +1,10 @@
 // Claims and their ends: claimWork, reclaim, reports, and what native agents add.
-#include "core/queue/claim.h"
-
 #include <fmt/format.h>
 
 #include "base/planted.h"
 #include "base/text.h"
 #include "core/queue/artifact.h"
+#include "core/queue/claim.h"
 #include "core/queue/limits.h"
 #include "core/queue/resolve.h"
 #include "core/queue/run.h"

@@ -12,8 +12,8 @@ std::string artifact_object(const state::ArtifactId& id);
 /// Path under which a live log is read.
 std::string live_log_path(wire::RunRef run);
 
-/// Closes the log, stores it as the backing artifact, and makes the live name a link to it. Does nothing if that has been
-/// done. Throws Error(conflict) unless all `bytes` have arrived (-1: as many as there are).
+/// Closes the log, stores it as the backing artifact, and makes the live name a link to it. Does nothing if that has
+/// been done. Throws Error(conflict) unless all `bytes` have arrived (-1: as many as there are).
 Async<> finish_log(Services& services, wire::RunRef run, std::int64_t bytes);
 
 }  // namespace gantry::server

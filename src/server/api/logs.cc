@@ -1,7 +1,7 @@
 // Live logs: appended by agents, followed by readers (design 3.13).
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "core/queue/artifact.h"
 #include "core/queue/run.h"

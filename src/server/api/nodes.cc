@@ -1,8 +1,8 @@
 // The agent channel (design 3.10): heartbeat, cancels, and the node's place in the ledger.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
+
+#include <fmt/format.h>
 
 #include "core/grid/node.h"
 #include "core/queue/resolve.h"
@@ -59,6 +59,7 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   wire::NodePoll poll = value_or_throw(wire::parse_node_poll(body));
   call.require(fmt::format("queue:worker-id:{}/{}", poll.worker_group, poll.worker_id));
   call.require("queue:claim-work:" + poll.task_queue);
+  services.nodes[*id].last_poll = services.env.uptime();  // on arrival: a slow disk is not the node's silence
   auto tx = services.commits.begin();
   auto registered = grid::register_node(tx, described(*id, poll));
   std::uint64_t version = services.commits.stage(tx, registered.has_value());
@@ -66,7 +67,6 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   value_or_throw(std::move(registered));
   if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
   NodeLink& link = services.nodes[*id];
-  link.last_poll = services.env.uptime();
   Duration until = services.env.uptime() + std::min(node_poll_max, services.long_poll);
   wire::NodeNews news;
   bool woken = false;

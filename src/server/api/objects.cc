@@ -1,7 +1,7 @@
 // Objects behind artifacts, up and down, by signed URL alone (design 3.18).
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "server/api/answers.h"
 #include "server/api/handlers.h"

@@ -1,8 +1,8 @@
 #include "server/api/router.h"
 
-#include <fmt/format.h>
-
 #include <charconv>
+
+#include <fmt/format.h>
 
 #include "base/text.h"
 

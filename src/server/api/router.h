@@ -1,5 +1,6 @@
 // Which handler answers a request: one table of routes for the whole server. A pattern is a path whose segments are
-// literal, ":name" (one segment) or, last, "*name" (all that is left, slashes included); parameters are percent-decoded.
+// literal, ":name" (one segment) or, last, "*name" (all that is left, slashes included); parameters are
+// percent-decoded.
 #pragma once
 
 #include <functional>
@@ -25,7 +26,7 @@ struct Route {
   std::string name;  // of the method in the API's reference, in logs and metrics
   Dialect dialect;
   RouteHandler handler;
-  bool authenticated = true;  // false: health, metrics and signed URLs, which say for themselves who may
+  bool authenticated = true;            // false: health, metrics and signed URLs, which say for themselves who may
   std::vector<std::string> query_keys;  // that the route knows; another one is an error
 };
 

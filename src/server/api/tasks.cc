@@ -95,8 +95,8 @@ Async<net::Response> cancel_task(Services& services, Call& call) {
   auto task = queue::find_task(tx, id);
   if (task) {
     const state::Task& found = *task.value();
-    std::string scope = fmt::format("queue:cancel-task:{}/{}/{}", found.scheduler, found.group.to_string(),
-                                    id.to_string());
+    std::string scope =
+        fmt::format("queue:cancel-task:{}/{}/{}", found.scheduler, found.group.to_string(), id.to_string());
     if (!call.identity.require("queue:cancel-task-in-project:" + found.project)) call.require(scope);
     task = queue::cancel(tx, id);
   }
@@ -107,8 +107,8 @@ Async<net::Response> cancel_task(Services& services, Call& call) {
   co_return json_response(std::move(answer));
 }
 
-/// `?wait=20s` answers once the task is resolved, or after so long as it is then; with `&while=pending` also once it is in
-/// another state than that.
+/// `?wait=20s` answers once the task is resolved, or after so long as it is then; with `&while=pending` also once it is
+/// in another state than that.
 Async<net::Response> native_task(Services& services, Call& call) {
   TaskId id = call.task_id();
   call.require("queue:status:" + id.to_string());

@@ -1,14 +1,14 @@
 #include "server/output/metrics.h"
 
+#include <fstream>
+#include <map>
+
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
-
-#include <fstream>
-#include <map>
 
 namespace gantry::server {
 namespace {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/task/content_type.h"
 #include "agent/task/feature.h"
 #include "base/json.h"
 #include "engine/tar_reader.h"
@@ -13,47 +14,6 @@ namespace gantry::agent {
 namespace {
 
 using wire::ArtifactSpec;
-
-struct ContentType {
-  std::string_view extension;
-  std::string_view type;
-};
-constexpr ContentType content_types[] = {
-    {"txt", "text/plain; charset=utf-8"},
-    {"log", "text/plain; charset=utf-8"},
-    {"html", "text/html; charset=utf-8"},
-    {"css", "text/css"},
-    {"js", "text/javascript"},
-    {"json", "application/json"},
-    {"xml", "application/xml"},
-    {"csv", "text/csv; charset=utf-8"},
-    {"md", "text/markdown; charset=utf-8"},
-    {"png", "image/png"},
-    {"jpg", "image/jpeg"},
-    {"jpeg", "image/jpeg"},
-    {"gif", "image/gif"},
-    {"svg", "image/svg+xml"},
-    {"webp", "image/webp"},
-    {"pdf", "application/pdf"},
-    {"zip", "application/zip"},
-    {"gz", "application/gzip"},
-    {"tgz", "application/gzip"},
-    {"tar", "application/x-tar"},
-    {"xz", "application/x-xz"},
-    {"zst", "application/zstd"},
-    {"wasm", "application/wasm"},
-    {"yml", "application/yaml"},
-    {"yaml", "application/yaml"},
-};
-
-std::string content_type_of(std::string_view name) {
-  auto dot = name.rfind('.');
-  std::string_view extension = dot == std::string_view::npos ? "" : name.substr(dot + 1);
-  for (const auto& known : content_types) {
-    if (known.extension == extension) return std::string(known.type);
-  }
-  return "application/octet-stream";
-}
 
 std::string artifact_path(const RunContext& run, const std::string& name) {
   return fmt::format("{}/artifacts/{}", queue_run_path(run.run), net::percent_encode(name));
