@@ -16,7 +16,7 @@
 
 namespace gantry::server {
 
-inline constexpr std::size_t definition_cache_bytes_max = 8u << 20;
+inline constexpr std::size_t definition_cache_bytes_max = 4u << 20;
 
 /// The stored task ids as 64-bit fingerprints: a miss is certain, a hit must be looked up. Eight bytes a task.
 class KnownTasks {
