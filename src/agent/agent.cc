@@ -265,6 +265,7 @@ class Agent::Impl {
     } catch (const Error& error) {
       failure = error;
     }
+    if (failure) generation_ = 0;  // the next answer may come from a server that counts anew
     if (failure && tell) log_warning("poll: {}", failure->message());
     co_return !failure;
   }

@@ -23,7 +23,6 @@ inline constexpr Duration stop_patience = seconds(10);
 
 inline constexpr std::size_t log_piece_bytes_max = 1u << 20;  // of one append
 inline constexpr std::int64_t upload_bytes_per_s_min = 256 * 1024;
-inline constexpr int upload_tries_max = 5;
 inline constexpr int claim_tasks_max = 32;
 
 }  // namespace gantry::agent

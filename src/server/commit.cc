@@ -169,7 +169,11 @@ Async<> CommitLoop::settled(std::uint64_t version) {
   if (version <= durable_ || planted(PlantedBug::answer_before_durable)) co_return;
   bool durable = co_await suspend<bool>(
       [this, version](Resumer<bool> resume) { waiters_.push_back({version, std::move(resume)}); });
-  if (!durable) throw Error(ErrorCode::unavailable, "nothing was changed: " + trouble_, "try again in a moment");
+  if (!durable)
+    throw Error(
+        ErrorCode::unavailable,
+        std::string(lost_now_ ? "it is not known whether it was written: " : "nothing was changed: ") + trouble_,
+        "try again in a moment");
 }
 
 }  // namespace gantry::server

@@ -21,6 +21,7 @@ constexpr Duration tick = seconds(1);
 constexpr Duration tick_gap_max = seconds(5);  // longer: nobody listened, leases start anew
 constexpr Duration reopen_delay = seconds(1);
 constexpr Duration stop_wait = seconds(10);
+constexpr Duration step_down_wait = seconds(5);
 constexpr Duration last_words_max = seconds(15);  // for the agent of a run that was cancelled or lost
 
 /// What everyone may, with or without credentials (until roles say more).
@@ -114,6 +115,7 @@ void Server::open_and_load() {
   commits_->attach(*store_);
   listening_since_ = std::max(env_.now(), state_->last_time());
   last_tick_ = env_.uptime();
+  last_tick_wall_ = env_.now();
   state_->table<state::Node>().for_each(
       [&](const state::Node& node) { services_.nodes[node.id].last_poll = env_.uptime(); });
   services_.leading = true;
@@ -129,7 +131,9 @@ void Server::start() {
 
 Async<> Server::step_down(std::string reason) {
   log_error("the outcome of a write is unknown, reading the state again: {}", reason);
-  while (requests_ > 0) co_await requests_done_.wait_for(env_, seconds(1));
+  // Requests that wait for the commit have failed by now; one that is still reading its body has not seen the state.
+  Duration until = env_.uptime() + step_down_wait;
+  while (requests_ > 0 && env_.uptime() < until) co_await requests_done_.wait_for(env_, milliseconds(100));
   for (;;) {
     bool open = false;
     try {
@@ -151,6 +155,7 @@ Async<> Server::step_down(std::string reason) {
 
 Duration Server::until_next_tick() const {
   Duration wait = tick;
+  if (!services_.leading) return wait;
   if (!state_->deadlines().empty()) wait = std::min(wait, state_->deadlines().begin()->first - env_.now());
   return std::max(wait, Duration(1));
 }
@@ -159,12 +164,15 @@ Async<> Server::run_timers() {
   for (;;) {
     co_await env_.sleep(until_next_tick());
     if (!services_.leading) continue;
-    if (env_.uptime() - last_tick_ > tick_gap_max) {
-      log_warning("nobody listened for {}: leases start anew", format_duration(env_.uptime() - last_tick_));
+    // The monotonic clock stands still while a machine is suspended; the wall clock, by which claims end, does not.
+    Duration gap = std::max<Duration>(env_.uptime() - last_tick_, env_.now() - last_tick_wall_);
+    if (gap > tick_gap_max) {
+      log_warning("nobody listened for {}: leases start anew", format_duration(gap));
       listening_since_ = std::max(env_.now(), state_->last_time());
       for (auto& [id, node] : services_.nodes) node.last_poll = env_.uptime();
     }
     last_tick_ = env_.uptime();
+    last_tick_wall_ = env_.now();
     state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());  // reads load them too
     commits_->probe();
     std::exception_ptr failure;
@@ -189,7 +197,7 @@ Async<> Server::end_log(wire::RunRef run) {
 Async<> Server::expire() {
   std::vector<NodeId> lost;
   for (const auto& [id, node] : services_.nodes) {
-    bool silent = env_.uptime() - node.last_poll > queue::node_term;
+    bool silent = node.waiting_for_disk == 0 && env_.uptime() - node.last_poll > queue::node_term;
     if (silent && !state_->allocations_on(id).empty()) lost.push_back(id);
   }
   bool more = true;

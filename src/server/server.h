@@ -76,6 +76,7 @@ class Server : public net::Handler {
   std::string request_prefix_;
   Time listening_since_;
   Duration last_tick_{};
+  Time last_tick_wall_;
 };
 
 }  // namespace gantry::server

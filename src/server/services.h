@@ -18,7 +18,8 @@ namespace gantry::server {
 
 /// A native node as far as it lives in memory only.
 struct NodeLink {
-  Duration last_poll{};  // Env::uptime
+  Duration last_poll{};      // Env::uptime
+  int waiting_for_disk = 0;  // polls that cannot be answered because a commit is slow
   WaitLine news;
 };
 

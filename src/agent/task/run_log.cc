@@ -90,7 +90,15 @@ Async<> RunLog::ship() {
       while (busy_) co_await idle_.wait();
       Turn turn(busy_, idle_);
       auto read = [spool = spool_, at = shipped_] { return spool->read(at, log_piece_bytes_max); };
-      piece = co_await env_.blocking(read);
+      try {
+        piece = co_await env_.blocking(read);
+      } catch (const Error& error) {
+        refused_ = error;
+      }
+    }
+    if (refused_) {
+      shipped_some_.notify_all();
+      co_return;
     }
     std::optional<Error> failed;
     try {
@@ -107,7 +115,9 @@ Async<> RunLog::ship() {
     if (!failed) continue;
     bool conflict = failed->code() == ErrorCode::conflict;
     if (conflict) position_known = false;
-    if (conflict ? ++conflicts > conflicts_max : !may_retry(*failed)) {
+    // Credentials that ran out while the server was away are renewed by whoever holds the claim.
+    bool rights = failed->code() == ErrorCode::not_authenticated || failed->code() == ErrorCode::not_authorized;
+    if (conflict ? ++conflicts > conflicts_max : !may_retry(*failed) && !rights) {
       refused_ = failed;
       shipped_some_.notify_all();
       co_return;

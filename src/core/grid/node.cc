@@ -21,6 +21,12 @@ Result<void> register_node(state::Transaction& tx, state::Node node) {
                  "give this agent another name, or remove the other node");
   }
   const state::Node* known = tx.find<state::Node>(node.id);
+  if (known && (known->worker_group != node.worker_group || known->worker_id != node.worker_id)) {
+    return Error(ErrorCode::conflict,
+                 fmt::format("node {} is worker {}/{}, not {}/{}", node.id.to_string(), known->worker_group,
+                             known->worker_id, node.worker_group, node.worker_id),
+                 "an agent that becomes another worker needs a data directory of its own");
+  }
   if (known && same_description(*known, node)) return success();
   node.registered = tx.now();
   if (!known) {

@@ -18,7 +18,7 @@ inline constexpr Duration late_artifact_term = minutes(25);
 
 inline constexpr int claim_tasks_max = 32;
 /// How many tasks that are too large for a node a claim passes over.
-inline constexpr int oversized_visits_max = 100;
+inline constexpr int oversized_visits_max = 1000;
 inline constexpr int runs_max = 50;
 inline constexpr std::size_t artifacts_per_task_max = 10'000;
 inline constexpr std::size_t artifact_name_bytes_max = 1024;

@@ -202,6 +202,25 @@ TEST_F(ArtifactsTest, AFinishedLogIsNotLostIfItsCommitFails) {
   EXPECT_EQ(send(reading_log()).text, "precious");
 }
 
+TEST_F(ArtifactsTest, WhoWaitsForALogLearnsItsNameOnlyWhenItBegins) {
+  auto anonymous = begin(reading_log());
+  auto root = begin({.target = log_path()});
+  ASSERT_EQ(post(log_path("?offset=0&name=private/x.log"), "secret", &run).status, 200);
+  EXPECT_THROW(env.finish(anonymous), Error) << "it is not a public log";
+  EXPECT_EQ(send(reading_log()).status, 403);
+  ASSERT_EQ(post(native_path(id) + "/report", R"({"reason":"completed","logBytes":6})", &run).status, 200);
+  EXPECT_EQ(env.finish(root).text, "secret");
+  EXPECT_EQ(send(reading_log()).status, 403);
+}
+
+TEST_F(ArtifactsTest, AFinishedLogIsNotBegunAgain) {
+  ASSERT_EQ(append(0, "all of it").status, 200);
+  ASSERT_EQ(post(log_path("/close"), "{}", &run).status, 200);
+  EXPECT_EQ(append(0, "all of it").status, 409);
+  EXPECT_EQ(append(9, "more").status, 409);
+  EXPECT_EQ(send(reading_log()).text, "all of it");
+}
+
 TEST_F(ArtifactsTest, TheLogOfALostRunEndsWhereItEnds) {
   ASSERT_EQ(append(0, "half a sen").status, 200);
   env.advance(minutes(21));

@@ -201,7 +201,12 @@ Async<net::Response> resume_run(Services& services, Call& call) {
   } else {
     const state::Run& holder = task.value()->runs[static_cast<std::size_t>(run)];
     bool own = holder.worker_group == worker.group && holder.worker_id == worker.id;
-    if (own) taken_until = queue::reclaim(tx, id, run);
+    auto may_claim = call.identity.require("queue:claim-work:" + task.value()->task_queue);
+    if (!may_claim) {
+      taken_until = may_claim.error();
+    } else if (own) {
+      taken_until = queue::reclaim(tx, id, run);
+    }
   }
   Claimed claimed;
   if (taken_until) claimed = {{id, run, tx.find<state::Task>(id)->sequence, taken_until.value()}, status_of(tx, id)};

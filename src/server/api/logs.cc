@@ -40,9 +40,16 @@ Async<> announce_log(Services& services, Call& call, wire::RunRef run) {
   auto task = queue::find_run(tx, run.task, run.run);
   if (task) {
     live.expires = task.value()->expires;
-    // Sent again by an agent that lost the answer: by now it may be a link already.
+    // Sent again by an agent that lost the answer: it is a link once the log is finished.
     const state::Artifact* existing = tx.find<state::Artifact>(live.id);
-    made = existing ? Result<const state::Artifact*>(existing) : queue::create_artifact(tx, live);
+    bool open = existing && existing->type == state::StorageType::reference;
+    if (open) {
+      made = existing;
+    } else if (existing) {
+      made = Error(ErrorCode::conflict, "the log has been closed");
+    } else {
+      made = queue::create_artifact(tx, live);
+    }
   } else {
     made = task.error();
   }
@@ -73,7 +80,7 @@ Async<net::Response> close_log(Services& services, Call& call) {
 
 /// The name under which this run's log is listed, and the object behind it if it is finished.
 struct LogPlace {
-  std::string live_name = "public/logs/live.log";
+  std::string live_name;  // empty: it has not begun
   std::string object;
 };
 
@@ -93,6 +100,50 @@ LogPlace find_log(const state::State& state, wire::RunRef run) {
   return place;
 }
 
+/// The log's bytes if there are any; nullptr if not. Throws not_authorized if the caller may not read it.
+Async<std::shared_ptr<net::BodyReader>> open_log(Services& services, auth::Identity identity, wire::RunRef run,
+                                                 LogPlace place, std::int64_t offset, bool follow) {
+  value_or_throw(identity.require("queue:get-artifact:" + place.live_name));
+  std::shared_ptr<net::BodyReader> log;
+  if (place.object.empty()) log = co_await services.logs->read(run, offset, follow);
+  if (log) co_return log;
+  // Finished; or its file is an object already, and the commit that says so failed.
+  if (place.object.empty()) place.object = artifact_object({run.task, run.run, backing_name(place.live_name)});
+  object::OpenObject object = co_await services.objects->open(place.object, offset);
+  co_return object.body;
+}
+
+/// A log that has not begun: waits for it, and only then knows its name and whether this caller may read it.
+class LogToCome : public net::BodyReader {
+ public:
+  LogToCome(Services& services, auth::Identity identity, wire::RunRef run, std::int64_t offset)
+      : services_(services), identity_(std::move(identity)), run_(run), offset_(offset) {}
+
+  Async<std::string> read_some() override {
+    while (!log_) {
+      co_await services_.cold.ensure_artifacts(run_.task);
+      LogPlace place = find_log(services_.commits.state(), run_);
+      if (!place.live_name.empty()) {
+        log_ = co_await open_log(services_, identity_, run_, std::move(place), offset_, true);
+        break;
+      }
+      const auto* row = services_.commits.state().table<state::Task>().find(run_.task);
+      auto run = static_cast<std::size_t>(run_.run);
+      bool over = !row || row->record.runs.size() <= run || wire::is_resolved(row->record.runs[run].state);
+      if (over || !services_.may_wait()) co_return std::string();
+      co_await services_.task_lines[run_.task].wait(services_.env, services_.long_poll, nullptr);
+    }
+    co_return co_await log_->read_some();
+  }
+
+ private:
+  Services& services_;
+  auth::Identity identity_;
+  wire::RunRef run_;
+  std::int64_t offset_;
+  std::shared_ptr<net::BodyReader> log_;
+};
+
 /// From `?offset=`, until the run has ended; with `&follow=false` only what is there.
 Async<net::Response> read_log(Services& services, Call& call) {
   wire::RunRef run{call.task_id(), call.run_id()};
@@ -110,16 +161,13 @@ Async<net::Response> read_log(Services& services, Call& call) {
   }
   co_await services.commits.settled(services.commits.stage(tx));
   value_or_throw(std::move(task));
-  call.require("queue:get-artifact:" + place.live_name);
   net::Response response;
   response.headers.add("content-type", log_content_type);
-  if (!place.object.empty()) {
-    object::OpenObject object = co_await services.objects->open(place.object, offset);
-    response.stream = object.body;
+  if (!place.live_name.empty()) {
+    response.stream = co_await open_log(services, call.identity, run, std::move(place), offset, follow && !resolved);
+  } else if (follow && !resolved) {
+    response.stream = std::make_shared<LogToCome>(services, call.identity, run, offset);
   } else {
-    response.stream = co_await services.logs->read(run, offset, follow && !resolved);
-  }
-  if (!response.stream) {
     throw Error(ErrorCode::not_found, fmt::format("run {} of task {} has no log", run.run, run.task.to_string()));
   }
   co_return response;

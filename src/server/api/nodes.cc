@@ -52,6 +52,23 @@ Async<> release_unheld(Services& services, NodeId node, std::vector<wire::RunRef
   }
 }
 
+/// While a poll waits for the disk, that is not its node's silence.
+class SlowDisk {
+ public:
+  SlowDisk(Env& env, NodeLink& link) : env_(env), link_(link), since_(env.uptime()) { ++link_.waiting_for_disk; }
+  SlowDisk(const SlowDisk&) = delete;
+  SlowDisk& operator=(const SlowDisk&) = delete;
+  ~SlowDisk() {
+    --link_.waiting_for_disk;
+    link_.last_poll += env_.uptime() - since_;
+  }
+
+ private:
+  Env& env_;
+  NodeLink& link_;
+  Duration since_;
+};
+
 Async<net::Response> poll_node(Services& services, Call& call) {
   auto id = NodeId::parse(call.parameter("nodeId"));
   if (!id) throw Error(ErrorCode::invalid_input, "the node's id is not a slugid");
@@ -59,14 +76,14 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   wire::NodePoll poll = value_or_throw(wire::parse_node_poll(body));
   call.require(fmt::format("queue:worker-id:{}/{}", poll.worker_group, poll.worker_id));
   call.require("queue:claim-work:" + poll.task_queue);
-  services.nodes[*id].last_poll = services.env.uptime();  // on arrival: a slow disk is not the node's silence
   auto tx = services.commits.begin();
   auto registered = grid::register_node(tx, described(*id, poll));
   std::uint64_t version = services.commits.stage(tx, registered.has_value());
   co_await services.commits.settled(version);
   value_or_throw(std::move(registered));
-  if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
   NodeLink& link = services.nodes[*id];
+  link.last_poll = services.env.uptime();
+  if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
   Duration until = services.env.uptime() + std::min(node_poll_max, services.long_poll);
   wire::NodeNews news;
   bool woken = false;
@@ -81,7 +98,10 @@ Async<net::Response> poll_node(Services& services, Call& call) {
     if (wake == Wake::gone) break;
     woken = wake == Wake::woken;
   }
-  co_await services.commits.settled(news.generation);
+  {
+    SlowDisk slow_disk(services.env, link);
+    co_await services.commits.settled(news.generation);
+  }
   co_return json_response(wire::to_json(news));
 }
 
@@ -102,6 +122,7 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
     out.end_object();
   });
   out.end_array().end_object();
+  co_await services.commits.settled(state.last_commit());
   co_return json_response(std::move(body));
 }
 

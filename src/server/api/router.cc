@@ -41,6 +41,8 @@ std::string_view Call::query_value(std::string_view name) const {
 void Call::require(std::string_view scope) const { value_or_throw(identity.require(scope)); }
 
 Async<std::string> Call::body(std::size_t bytes_max) {
+  // Before megabytes are read: nothing that takes a body is open to everyone.
+  if (identity.anonymous()) throw Error(ErrorCode::not_authorized, "this needs credentials", "see: gantry env --help");
   std::string bytes = co_await net::read_all(*request.body, bytes_max);
   value_or_throw(auth::check_payload_hash(identity, request.headers.get("content-type"), bytes));
   co_return bytes;

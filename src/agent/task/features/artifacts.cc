@@ -64,7 +64,9 @@ class Artifacts : public Feature {
   /// False if it cannot be had, which has been logged and recorded then.
   Async<bool> upload_with_retries(RunContext& run, ArtifactSpec spec) {
     Time expires = spec.expires.value_or(run.expires);
-    for (int attempt = 1;; ++attempt) {
+    Duration until = run.env.uptime() + report_patience;
+    Duration delay = retry_delay_min;
+    for (;;) {
       std::optional<Error> failure;
       try {
         co_await upload(run, spec, expires);
@@ -72,8 +74,9 @@ class Artifacts : public Feature {
         failure = error;
       }
       if (!failure) co_return true;
-      if (may_retry(*failure) && attempt < upload_tries_max) {
-        co_await run.env.sleep(std::min(retry_delay_min * (1 << attempt), retry_delay_max));
+      if (may_retry(*failure) && run.env.uptime() < until) {
+        co_await run.env.sleep(delay);
+        delay = std::min(delay * 2, retry_delay_max);
         continue;
       }
       // A server or an engine that is not there says nothing about the artifact.
