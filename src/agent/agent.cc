@@ -135,11 +135,27 @@ class Agent::Impl {
       }
       if (!failure) break;
       if (!told) log_warning("waiting for the container engine: {} ({})", failure->message(), failure->hint());
+      trouble_ = failure->message();
+      co_await tell_trouble(!told);
       told = true;
       co_await env_.sleep(start_retry);
     }
+    trouble_.clear();
     if (settings_.slots == 0) settings_.slots = std::max(2, 2 * engine_info_.cpus);
     if (told) log_info("the container engine answers: {}", engine_info_.name);
+  }
+
+  /// Lets people see why this node takes nothing. It holds what it held before it started: that is found out later.
+  Async<> tell_trouble(bool tell_failure) {
+    wire::NodePoll poll = describe();
+    poll.seen_generation = 0;
+    std::optional<Error> failure;
+    try {
+      co_await server_.post_json(signer_, poll_target(), wire::to_json(poll), long_poll_timeout);
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (failure && tell_failure) log_warning("poll: {}", failure->message());
   }
 
   /// Containers of ours from before a restart: those whose runs are still ours go on, the others are removed.
@@ -231,6 +247,7 @@ class Agent::Impl {
     poll.cpus = engine_info_.cpus;
     poll.version = GANTRY_VERSION;
     poll.seen_generation = generation_;
+    poll.trouble = trouble_;
     for (const auto& [ref, run] : runs_) {
       // One that is being removed is not held: the server would answer at once that it must go, again and again.
       if (!run->unwanted()) poll.holds.push_back(ref);
@@ -355,6 +372,7 @@ class Agent::Impl {
     if (engine_answers_) return;
     engine_answers_ = true;
     engine_told_ = false;
+    trouble_.clear();
     slot_freed_.notify_all();
   }
 
@@ -378,6 +396,7 @@ class Agent::Impl {
       }
       if (!failure) continue;
       engine_away();
+      trouble_ = failure->message();
       if (!engine_told_) log_warning("the container engine does not answer: {}", failure->message());
       engine_told_ = true;
       // One that hangs breaks no connection, so that the runs themselves do not notice.
@@ -408,6 +427,7 @@ class Agent::Impl {
   Event slot_freed_;
   std::uint64_t generation_ = 0;
   bool engine_answers_ = true;
+  std::string trouble_;       // why no task is taken now
   bool engine_told_ = false;  // it has been logged that it does not
   Duration engine_away_since_{};
   Event engine_news_;

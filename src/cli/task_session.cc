@@ -241,6 +241,12 @@ Async<> Session::explain_pending() {
            Duration(number_at(node, "lastPollMsAgo")) < node_silent_max;
   });
   if (state_ != "pending") co_return;
+  for (const json::value& node : array_at(answer, "nodes")) {
+    std::string_view trouble = text_at(node, "trouble");
+    if (text_at(node, "taskQueueId") != task_.task_queue || trouble.empty()) continue;
+    note(fmt::format("task {}: waiting, because node {} takes no tasks: {}", task_.id, text_at(node, "name"), trouble));
+    co_return;
+  }
   note(served ? fmt::format("task {}: waiting for room on a node of {}", task_.id, task_.task_queue)
               : fmt::format("task {}: waiting, because no node takes tasks from {}; see: gantry nodes", task_.id,
                             task_.task_queue));

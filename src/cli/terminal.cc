@@ -72,7 +72,7 @@ void say(std::string_view line) {
   try {
     write_all(STDERR_FILENO, fmt::format("{}\n", line));
   } catch (const Error&) {
-    // Nobody reads it: there is nobody to tell.
+    return;  // nobody reads it: there is nobody to tell
   }
 }
 

@@ -20,6 +20,7 @@ namespace gantry::server {
 struct NodeLink {
   Duration last_poll{};      // Env::uptime
   int waiting_for_disk = 0;  // polls that cannot be answered because a commit is slow
+  std::string trouble;  // why it takes no tasks, as it says
   WaitLine news;
 };
 

@@ -84,6 +84,7 @@ std::string to_json(const NodePoll& poll) {
   out.field("memoryBytes", poll.memory_bytes).field("cpus", poll.cpus).field("version", poll.version);
   out.field("seenGeneration", poll.seen_generation).field("restarted", poll.restarted);
   append_runs(out, "holds", poll.holds);
+  if (!poll.trouble.empty()) out.field("trouble", poll.trouble);
   out.end_object();
   return body;
 }
@@ -103,6 +104,7 @@ Result<NodePoll> parse_node_poll(std::string_view body) {
   poll.seen_generation = static_cast<std::uint64_t>(reader.integer("seenGeneration", 0, INT64_MAX, 0));
   poll.restarted = reader.boolean("restarted", false);
   poll.holds = read_runs(reader, "holds");
+  poll.trouble = shorten(reader.text("trouble", {0, 4096}, ""), 500);
   TRY(reader.finish());
   return poll;
 }

@@ -32,6 +32,8 @@ struct NodePoll {
   /// is lost and is given out again.
   bool restarted = false;
   std::vector<RunRef> holds;
+  /// Why it takes no tasks now (its container engine does not answer); empty if it does.
+  std::string trouble;
 };
 
 struct NodeNews {

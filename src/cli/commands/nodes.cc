@@ -29,6 +29,10 @@ Async<int> list(std::shared_ptr<Client> client, Arguments arguments) {
                std::string(text_at(node, "id"))});
   }
   print(table.text());
+  for (const json::value& node : array_at(answer, "nodes")) {
+    std::string_view trouble = text_at(node, "trouble");
+    if (!trouble.empty()) say(fmt::format("{} takes no tasks: {}", text_at(node, "name"), trouble));
+  }
   if (table.empty()) say("no node has registered; gantry dev starts one with the server");
   co_return exit_ok;
 }

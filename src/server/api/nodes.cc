@@ -15,6 +15,8 @@ namespace {
 
 /// Answered at least this often, so that a node that vanished without closing its connection is missed in time.
 constexpr Duration node_poll_max = seconds(10);
+/// A node in trouble says soon when it is over.
+constexpr Duration troubled_poll_max = seconds(1);
 
 state::Node described(NodeId id, const wire::NodePoll& poll) {
   state::Node node;
@@ -83,8 +85,10 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   value_or_throw(std::move(registered));
   NodeLink& link = services.nodes[*id];
   link.last_poll = services.env.uptime();
+  link.trouble = poll.trouble;
   if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
-  Duration until = services.env.uptime() + std::min(node_poll_max, services.long_poll);
+  Duration wait = poll.trouble.empty() ? node_poll_max : troubled_poll_max;
+  Duration until = services.env.uptime() + std::min(wait, services.long_poll);
   wire::NodeNews news;
   bool woken = false;
   for (;;) {
@@ -119,6 +123,7 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
     out.field("cpus", node.cpus).field("version", node.version);
     out.field("running", static_cast<std::int64_t>(state.allocations_on(node.id).size()));
     if (seen) out.field("lastPollMsAgo", (services.env.uptime() - link->second.last_poll).count());
+    if (seen && !link->second.trouble.empty()) out.field("trouble", link->second.trouble);
     out.end_object();
   });
   out.end_array().end_object();
