@@ -119,7 +119,8 @@ auto Env::blocking(Function function) -> Async<std::invoke_result_t<Function>> {
       } catch (...) {
         outcome->exception = std::current_exception();
       }
-      asio::post(where, [resume] { resume(true); });
+      // The outcome goes along: what it holds is released on the io_context thread, like everything of the caller's.
+      asio::post(where, [resume = std::move(resume), outcome = std::move(outcome)] { resume(true); });
     });
   };
   co_await suspend<bool>(std::move(start));
