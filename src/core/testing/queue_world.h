@@ -57,7 +57,7 @@ inline std::string dump(const state::State& state) {
   for (const auto& [at, id] : state.deadlines()) lines["deadlines"] += format_time(at) + id.to_string() + " ";
   for (const auto& [at, id] : state.claims()) lines["claims"] += format_time(at) + id.to_string() + " ";
   std::string text;
-  for (const auto& [key, value] : lines) text += key + ": " + value + "\n";
+  for (const auto& [key, value] : lines) text.append(key).append(": ").append(value).append("\n");
   return text;
 }
 
