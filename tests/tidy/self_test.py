@@ -60,7 +60,7 @@ EXAMPLES = [
     ("workplace", "docs/a.md", "see `/ro" "ot/notes`\n", True),
     ("workplace", "scripts/a.sh", "cd /wo" "rk/main\n", True),
     ("workplace", "scripts/a.sh", "curl http://deb." "debian.org/x\n", True),
-    ("workplace", "scripts/a.sh", "cd /home/me/work/main; ls $HOME/root/x\n", False),
+    ("workplace", "scripts/a.sh", "cd /home/me/wo" "rk/main; ls $HOME/root/x\n", False),
     ("header", "src/net/a.h", "#pragma once\nint x;\n", True),
     ("header", "src/net/a.h", "// What it is.\nint x;\n", True),
     ("header", "src/net/a.h", HEADER, False),

@@ -1,5 +1,5 @@
 // One decision in the making: reads and changes the state at once, remembers what was there before, and ends as a list
-// of writes for the store (design 3.2, 3.5). Bounds: operations_max records, bytes_max encoded.
+// of writes for the store (design 3.2, 3.5). Bound: operations_max records.
 //
 // Use: make one, call a core function, then either take() it and hand the writes to the store, or let it go out of
 // scope, which undoes everything.
@@ -17,7 +17,6 @@ namespace gantry::state {
 
 inline constexpr std::size_t operations_max = 100;
 inline constexpr std::size_t operations_usual = 2;
-inline constexpr std::size_t bytes_max = 512 * 1024;
 
 template <class Record>
 struct BeforeImage {
