@@ -46,6 +46,21 @@ void Checkpointer::wal_grew(std::int64_t frames) {
   wake_.notify_one();
 }
 
+void Checkpointer::give_way() {
+  if (!wants_writer_.load(std::memory_order_relaxed) && wal_bytes() <= wal_hold_bytes) return;
+  std::unique_lock lock(mutex_);
+  turn_.wait_for(lock, writer_wait_max,
+                 [this] { return !wants_writer_ && (wal_bytes() <= wal_hold_bytes || !requested_ || blocked_); });
+}
+
+void Checkpointer::set_wants_writer(bool wants) {
+  {
+    std::lock_guard lock(mutex_);
+    wants_writer_ = wants;
+  }
+  if (!wants) turn_.notify_one();
+}
+
 void Checkpointer::run() {
   std::unique_lock lock(mutex_);
   while (true) {
@@ -55,8 +70,13 @@ void Checkpointer::run() {
     bool complete = checkpoint();
     warn_of_long_log();
     lock.lock();
-    if (!complete) wake_.wait_for(lock, checkpoint_retry_delay, [this] { return stop_; });
+    blocked_ = !complete;
+    if (!complete) {
+      turn_.notify_one();
+      wake_.wait_for(lock, checkpoint_retry_delay, [this] { return stop_; });
+    }
     requested_ = false;
+    turn_.notify_one();
   }
 }
 
@@ -67,7 +87,10 @@ bool Checkpointer::checkpoint() {
     // What was written during the pass is left for the next, so that the writer is not held for long.
     if (rest_bytes() <= wal_rest_bytes) break;
   }
+  // A busy writer gives the lock back for a moment only: without being asked, it would not let anyone else have it.
+  set_wants_writer(true);
   std::lock_guard hold(writing_);
+  set_wants_writer(false);
   return copy(SQLITE_CHECKPOINT_RESTART);
 }
 

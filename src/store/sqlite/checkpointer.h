@@ -27,6 +27,11 @@ class Checkpointer {
   /// After a commit: the log has so many frames. The caller holds `writing`.
   void wal_grew(std::int64_t frames);
 
+  /// Before a transaction, without `writing`: lets a checkpoint that waits for the writer go first, and while the log
+  /// is longer than wal_hold_bytes waits for the checkpoint that runs. No longer than writer_wait_max, and not at all
+  /// for a checkpoint that a reader blocks.
+  void give_way();
+
   // From any thread.
   std::int64_t wal_bytes() const { return frames_.load(std::memory_order_relaxed) * frame_bytes; }
   std::int64_t checkpoints() const { return checkpoints_.load(std::memory_order_relaxed); }
@@ -42,6 +47,7 @@ class Checkpointer {
   /// False if it could not do all it was asked to.
   bool checkpoint();
   bool copy(int mode);
+  void set_wants_writer(bool wants);
   void warn_of_long_log();
 
   Database database_;
@@ -55,7 +61,10 @@ class Checkpointer {
 
   std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable turn_;  // for the writer
+  std::atomic<bool> wants_writer_ = false;
   bool requested_ = false;
+  bool blocked_ = false;  // the last checkpoint could not finish
   bool stop_ = false;
   std::thread thread_;
 };

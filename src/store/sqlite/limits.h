@@ -28,6 +28,9 @@ inline constexpr std::int64_t wal_restart_bytes = 64 << 20;
 /// So much of the log may be left to copy while the writer waits, if so many passes beside it can get there.
 inline constexpr std::int64_t wal_rest_bytes = 2 << 20;
 inline constexpr int passive_passes_max = 4;
+/// A writer that is faster than the copying waits for it while the log is longer than this.
+inline constexpr std::int64_t wal_hold_bytes = 2 * wal_restart_bytes;
+inline constexpr std::chrono::seconds writer_wait_max{5};
 /// A log file that grew beyond this is cut back when it begins anew.
 inline constexpr std::int64_t wal_keep_bytes = 96 << 20;
 /// Warn at this length, and at each doubling: somebody holds a read transaction open.

@@ -139,6 +139,7 @@ class Implementation : public SqliteStore {
     Batch batch = std::move(batch_);
     Done done = std::move(done_);
     WriteResult result;
+    checkpointer_->give_way();
     {
       std::lock_guard lock(writing_);
       result = writer_.apply(batch);
