@@ -6,7 +6,7 @@
 namespace gantry::bench {
 namespace {
 
-Async<> measure(Client& client, Env& env, engine::Engine& engine, int tasks, std::vector<double>& delays_ms) {
+Async<> measure_delays(Client& client, Env& env, engine::Engine& engine, int tasks, std::vector<double>& delays_ms) {
   for (int i = 0; i < tasks; ++i) {
     TaskId id = co_await client.create({"sh", "-c", "trap '' TERM INT; while :; do sleep 1; done"});
     std::string label = id.to_string();
@@ -24,20 +24,18 @@ Async<> measure(Client& client, Env& env, engine::Engine& engine, int tasks, std
   }
 }
 
-}  // namespace
-}  // namespace gantry::bench
-
-int main(int argc, char** argv) {
-  using namespace gantry;
-  using namespace gantry::bench;
-  Options options(argc, argv);
-  Report report(options);
+void measure(const Options& options, Report& report) {
   DevServer server;
   Loop loop;
   Client client(loop.env(), server);
   auto engine = engine::make_docker_engine(loop.env(), engine_url());
   std::vector<double> delays_ms;
-  loop.run(measure(client, loop.env(), *engine, options.quick ? 10 : 50, delays_ms));
+  loop.run(measure_delays(client, loop.env(), *engine, options.quick ? 10 : 50, delays_ms));
   report.note(fmt::format("p50 {:.0f} ms", percentile(delays_ms, 0.5)));
   report.add("cancel_p99_ms", percentile(delays_ms, 0.99), "ms", "lower");
 }
+
+}  // namespace
+}  // namespace gantry::bench
+
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

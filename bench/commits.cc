@@ -44,7 +44,7 @@ Async<> call(server::CommitLoop& commits, Env& env, int caller, std::int64_t unt
   }
 }
 
-double measure(const Load& load) {
+double commits_per_s(const Load& load) {
   std::string directory = fmt::format("bench-commits-{}", ::getpid());
   std::filesystem::create_directory(directory);
   double rate = 0;
@@ -74,15 +74,14 @@ double measure(const Load& load) {
   return rate;
 }
 
+void measure(const Options& options, Report& report) {
+  double duration_s = options.quick ? 3 : 10;
+  report.add("commits_per_s", commits_per_s({64, std::chrono::microseconds(0), duration_s}), "commits/s", "higher");
+  report.add("commits_slow_disk_per_s", commits_per_s({1024, std::chrono::milliseconds(5), duration_s}), "commits/s",
+             "higher");
+}
+
 }  // namespace
 }  // namespace gantry::bench
 
-int main(int argc, char** argv) {
-  using namespace gantry::bench;
-  Options options(argc, argv);
-  Report report(options);
-  double duration_s = options.quick ? 3 : 10;
-  report.add("commits_per_s", measure({64, std::chrono::microseconds(0), duration_s}), "commits/s", "higher");
-  report.add("commits_slow_disk_per_s", measure({1024, std::chrono::milliseconds(5), duration_s}), "commits/s",
-             "higher");
-}
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

@@ -1,6 +1,8 @@
 // The life-cycle of a task as benchmarks drive it over HTTP: create, claim, complete, each signed and checked.
 #pragma once
 
+#include <optional>
+
 #include "base/env.h"
 #include "base/ids.h"
 #include "bench/common_load.h"
@@ -19,6 +21,12 @@ struct World {
   std::uint64_t completed = 0;
   std::uint64_t limit;  // stop after so many
   bool create_only = false;
+  // With these the creator and the worker are not root, and tasks come in groups.
+  std::optional<wire::HawkSigner> creator{};
+  std::optional<wire::HawkSigner> worker{};
+  std::uint64_t group_size = 0;  // 0: each task is alone
+  std::uint64_t created = 0;
+  TaskGroupId group{};
 };
 
 inline std::string request(World& world, const wire::HawkSigner& signer, std::string_view method,
@@ -42,6 +50,15 @@ inline std::string definition(Env& env) {
   out.key("payload").begin_object().field("image", "example:1").field("maxRunTime", 600);
   out.key("command").begin_array().string("sh").string("-c").string(std::string(500, 'c')).end_array();
   out.key("env").begin_object().field("A", "1").field("B", "2").end_object().end_object().end_object();
+  return body;
+}
+
+/// The same for a task with its own scopes, in the group whose turn it is.
+inline std::string grouped_definition(World& world, TaskId id) {
+  if (world.created++ % world.group_size == 0) world.group = id;
+  std::string body = definition(world.env);
+  body.insert(1, fmt::format(R"("taskGroupId":"{}","schedulerId":"bench","scopes":["bench:read:*"],)",
+                             world.group.to_string()));
   return body;
 }
 
@@ -70,12 +87,15 @@ class LifeCycle : public Sequence {
     }
     switch (step_++) {
       case 0: {
-        std::string target = "/api/queue/v1/task/" + TaskId::random(world_.env).to_string();
-        return request(world_, world_.root, "PUT", target, definition(world_.env));
+        TaskId id = TaskId::random(world_.env);
+        std::string task = world_.group_size > 0 ? grouped_definition(world_, id) : definition(world_.env);
+        return request(world_, world_.creator.value_or(world_.root), "PUT", "/api/queue/v1/task/" + id.to_string(),
+                       body);
       }
       case 1:
         if (world_.create_only) break;
-        return request(world_, world_.root, "POST", std::string("/api/queue/v1/claim-work/") + queue,
+        return request(world_, world_.worker.value_or(world_.root), "POST",
+                       std::string("/api/queue/v1/claim-work/") + queue,
                        R"({"workerGroup":"bench","workerId":"bench","tasks":1})");
       case 2: return complete(body);
       default: break;

@@ -1,4 +1,5 @@
-// What a benchmark prints: a line a figure for people, or a JSON array of {name, value, unit, better} with --json.
+// A benchmark's main(): reads its options, measures, prints a line a figure for people, or with --json a JSON array of
+// {name, value, unit, better}.
 #pragma once
 
 #include <cstdlib>
@@ -7,6 +8,8 @@
 #include <vector>
 
 #include <fmt/format.h>
+
+#include "base/error.h"
 
 namespace gantry::bench {
 
@@ -52,5 +55,18 @@ class Report {
   bool json_;
   std::vector<std::string> lines_;
 };
+
+/// The exit code of a program that does `measure`.
+inline int run(int argc, char** argv, void (*measure)(const Options&, Report&)) {
+  Options options(argc, argv);
+  try {
+    Report report(options);
+    measure(options, report);
+  } catch (const Error& error) {
+    fmt::print(stderr, "{}: {}\n{}\n", argv[0], error.message(), error.hint());
+    return 1;
+  }
+  return 0;
+}
 
 }  // namespace gantry::bench

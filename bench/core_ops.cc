@@ -1,8 +1,6 @@
 // How many decisions a second the core takes on one thread: create, claim, reclaim and complete, mixed, with 100,000
 // open tasks in 20 queues of 7 priorities. Each operation is a transaction of its own and ends with its writes encoded,
 // as the server hands them to the store; here they are dropped. Parsing, authentication and the disk are not in it.
-//
-// Usage: core_ops [--quick] [--json]
 #include <array>
 #include <cstring>
 #include <string_view>
@@ -13,14 +11,14 @@
 
 #include "base/crypto.h"
 #include "base/env.h"
+#include "bench/common_report.h"
 #include "core/grid/node.h"
 #include "core/queue/claim.h"
 #include "core/queue/create.h"
 #include "core/queue/resolve.h"
 
+namespace gantry::bench {
 namespace {
-
-using namespace gantry;
 
 constexpr std::size_t open_tasks = 100'000;
 constexpr std::size_t queue_count = 20;
@@ -172,28 +170,13 @@ class Workload {
   std::uint64_t bytes_ = 0;
 };
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  bool quick = false;
-  bool as_json = false;
-  for (int i = 1; i < argc; ++i) {
-    std::string_view argument = argv[i];
-    if (argument == "--quick") {
-      quick = true;
-    } else if (argument == "--json") {
-      as_json = true;
-    } else {
-      fmt::print(stderr, "core_ops: unknown argument \"{}\"; it takes --quick and --json\n", argument);
-      return 2;
-    }
-  }
+void measure(const Options& options, Report& report) {
   asio::io_context io;
   SystemEnv env(io, 1);
   Workload workload;
   std::uint64_t bytes_before = workload.bytes_encoded();
   std::int64_t begin_us = env.uptime_us();
-  std::int64_t wanted_us = quick ? 1'000'000 : 5'000'000;
+  std::int64_t wanted_us = options.quick ? 1'000'000 : 5'000'000;
   std::int64_t passed_us = 0;
   std::uint64_t operations = 0;
   while (passed_us < wanted_us) {
@@ -204,12 +187,12 @@ int main(int argc, char** argv) {
   GANTRY_ASSERT(workload.open() == open_tasks);
   double per_second = static_cast<double>(operations) * 1e6 / static_cast<double>(passed_us);
   double bytes_each = static_cast<double>(workload.bytes_encoded() - bytes_before) / static_cast<double>(operations);
-  if (as_json) {
-    fmt::print("[{{\"name\":\"core_ops_per_s\",\"value\":{:.0f},\"unit\":\"ops/s\",\"better\":\"higher\"}}]\n",
-               per_second);
-  } else {
-    fmt::print("{:.0f} operations/s (create, claim, reclaim, complete) with {} open tasks; {:.0f} bytes encoded each\n",
-               per_second, open_tasks, bytes_each);
-  }
-  return 0;
+  report.add("core_ops_per_s", per_second, "ops/s", "higher");
+  report.note(fmt::format("create, claim, reclaim, complete with {} open tasks; {:.0f} bytes encoded each", open_tasks,
+                          bytes_each));
 }
+
+}  // namespace
+}  // namespace gantry::bench
+
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

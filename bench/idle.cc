@@ -35,14 +35,7 @@ void rest(double duration_s) {
       std::chrono::duration<double>(duration_s));  // tidy: allow(clock) because it measures rest
 }
 
-}  // namespace
-}  // namespace gantry::bench
-
-int main(int argc, char** argv) {
-  using namespace gantry;
-  using namespace gantry::bench;
-  Options options(argc, argv);
-  Report report(options);
+void measure(const Options& options, Report& report) {
   asio::io_context io;
   SystemEnv env(io);
   DevServer server;
@@ -56,3 +49,8 @@ int main(int argc, char** argv) {
   report.add("idle_cpu_percent", 100 * used / duration_s, "%", "lower");
   report.add("idle_rss_mb", resident_mb(server.process()), "MB", "lower");
 }
+
+}  // namespace
+}  // namespace gantry::bench
+
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

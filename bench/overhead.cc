@@ -65,14 +65,7 @@ double gantry_round(Loop& loop, Client& client, engine::Engine& engine, const De
   return static_cast<double>(loop.env().uptime_us() - begin) / 1e6;
 }
 
-}  // namespace
-}  // namespace gantry::bench
-
-int main(int argc, char** argv) {
-  using namespace gantry;
-  using namespace gantry::bench;
-  Options options(argc, argv);
-  Report report(options);
+void measure(const Options& options, Report& report) {
   DevServer server({"--slots", std::to_string(concurrency)});
   Loop loop;
   Client client(loop.env(), server);
@@ -91,3 +84,8 @@ int main(int argc, char** argv) {
   }
   report.add("overhead_ratio", percentile(ratios, 0.5), "ratio", "lower");
 }
+
+}  // namespace
+}  // namespace gantry::bench
+
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

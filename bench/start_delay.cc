@@ -6,7 +6,7 @@
 namespace gantry::bench {
 namespace {
 
-Async<> measure(Client& client, Env& env, int tasks, std::vector<double>& delays_ms) {
+Async<> measure_delays(Client& client, Env& env, int tasks, std::vector<double>& delays_ms) {
   for (int i = -2; i < tasks; ++i) {  // the first two warm up
     TaskId id = co_await client.create({"true"});
     Time answered = env.now();
@@ -18,19 +18,17 @@ Async<> measure(Client& client, Env& env, int tasks, std::vector<double>& delays
   }
 }
 
-}  // namespace
-}  // namespace gantry::bench
-
-int main(int argc, char** argv) {
-  using namespace gantry;
-  using namespace gantry::bench;
-  Options options(argc, argv);
-  Report report(options);
+void measure(const Options& options, Report& report) {
   DevServer server;
   Loop loop;
   Client client(loop.env(), server);
   std::vector<double> delays_ms;
-  loop.run(measure(client, loop.env(), options.quick ? 30 : 150, delays_ms));
+  loop.run(measure_delays(client, loop.env(), options.quick ? 30 : 150, delays_ms));
   report.add("start_delay_p50_ms", percentile(delays_ms, 0.5), "ms", "lower");
   report.add("start_delay_p99_ms", percentile(delays_ms, 0.99), "ms", "lower");
 }
+
+}  // namespace
+}  // namespace gantry::bench
+
+int main(int argc, char** argv) { return gantry::bench::run(argc, argv, gantry::bench::measure); }

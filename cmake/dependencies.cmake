@@ -8,6 +8,7 @@ find_package(spdlog REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(GTest QUIET)  # tests only
 find_library(PROMETHEUS_CORE prometheus-cpp-core REQUIRED)
+find_library(RABBITMQ rabbitmq REQUIRED)
 
 set(GANTRY_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=")
 

@@ -14,6 +14,7 @@
 #include "agent/server_api.h"
 #include "agent/task/task_run.h"
 #include "base/log.h"
+#include "base/planted.h"
 
 namespace gantry::agent {
 namespace {
@@ -22,20 +23,6 @@ constexpr const char* network_name = "gantry-tasks";
 constexpr Duration start_retry = seconds(2);
 constexpr Duration engine_retry = seconds(1);
 constexpr Duration claim_retry = seconds(1);
-
-/// The id that this data directory's agent keeps for life.
-NodeId agent_id(Env& env, const std::string& directory) {
-  std::string path = directory + "/agent-id";
-  std::string text;
-  std::ifstream(path) >> text;
-  if (auto id = NodeId::parse(text)) return *id;
-  NodeId id = NodeId::random(env);
-  std::ofstream file(path);
-  file << id.to_string() << "\n";
-  file.close();
-  if (!file) throw Error(ErrorCode::unavailable, fmt::format("cannot write {}", path), "check the data directory");
-  return id;
-}
 
 void make_directory(const std::string& path) {
   std::error_code error;
@@ -64,13 +51,28 @@ std::optional<wire::RunRef> run_of(const engine::ContainerSummary& container) {
 
 }  // namespace
 
+NodeId agent_id(Env& env, const std::string& directory) {
+  make_directory(directory);
+  std::string path = directory + "/agent-id";
+  std::string text;
+  std::ifstream(path) >> text;
+  if (auto id = NodeId::parse(text)) return *id;
+  NodeId id = NodeId::random(env);
+  std::ofstream file(path);
+  file << id.to_string() << "\n";
+  file.close();
+  if (!file) throw Error(ErrorCode::unavailable, fmt::format("cannot write {}", path), "check the data directory");
+  return id;
+}
+
 class Agent::Impl {
  public:
   Impl(Env& env, AgentSettings settings, std::shared_ptr<net::Transport> transport,
        std::shared_ptr<engine::Engine> engine)
       : env_(env),
         settings_(std::move(settings)),
-        server_(env, std::move(transport), settings_.server_host, settings_.server_port),
+        server_(env, std::move(transport), settings_.server_host, settings_.server_port, settings_.server_tls,
+                settings_.tls_files),
         engine_(std::move(engine)),
         signer_(std::make_shared<const wire::HawkSigner>(settings_.credentials)),
         scope_(env.executor(), "agent"),
@@ -105,6 +107,11 @@ class Agent::Impl {
     scope_.cancel();
     co_await scope_.join();
     co_await stop_claiming();
+  }
+
+  void use_credentials(const wire::HawkCredentials& credentials) {
+    signer_ = std::make_shared<const wire::HawkSigner>(credentials);
+    run_settings_.agent_signer = signer_;
   }
 
   int running() const { return static_cast<int>(runs_.size()); }
@@ -189,7 +196,7 @@ class Agent::Impl {
   }
 
   Async<bool> resume(wire::RunRef ref, std::string container) {
-    std::string body = worker_body(1);
+    std::string body = worker_body();
     for (;;) {
       std::optional<Error> failure;
       try {
@@ -206,11 +213,13 @@ class Agent::Impl {
     }
   }
 
-  std::string worker_body(int tasks) const {
+  /// `tasks` is for claims only.
+  std::string worker_body(int tasks = 0) const {
     std::string body;
     JsonWriter out(body);
     out.begin_object().field("workerGroup", settings_.worker_group).field("workerId", settings_.worker_id);
-    out.field("tasks", tasks).end_object();
+    if (tasks > 0) out.field("tasks", tasks);
+    out.end_object();
     return body;
   }
 
@@ -292,7 +301,7 @@ class Agent::Impl {
     generation_ = news.generation;
     for (const wire::RunRef& ref : news.cancel) {
       auto run = runs_.find(ref);
-      if (run != runs_.end()) run->second->cancel();
+      if (run != runs_.end() && !planted(PlantedBug::agent_forgets_cancel)) run->second->cancel();
     }
   }
 
@@ -320,28 +329,40 @@ class Agent::Impl {
         co_await slot_freed_.wait_for(env_, seconds(1));
         continue;
       }
-      claim_done_ = false;
+      if (claim_token_.empty()) claim_token_ = TaskId::random(env_).to_string();
+      claim_end_ = ClaimEnd::lost;
       claims_.spawn("claim", claim_some(std::min(free, claim_tasks_max)));
       co_await claims_.join();
-      // The server may believe that we got what we did not get.
-      while (!claim_done_ && !stopping_) {
-        co_await env_.sleep(claim_retry);
-        claim_done_ = co_await tell_holds(false);
-      }
+      if (claim_end_ == ClaimEnd::done) claim_token_.clear();
+      if (claim_end_ != ClaimEnd::done) co_await recover_claim();
+    }
+  }
+
+  /// The server may believe that we got what we did not get: the same claim again gets it. Where that cannot be, it is
+  /// handed back.
+  Async<> recover_claim() {
+    co_await env_.sleep(claim_retry);
+    if (claim_end_ == ClaimEnd::lost && engine_answers_) co_return;
+    while (!stopping_) {
+      claim_token_.clear();
+      bool told = co_await tell_holds(false);
+      if (told) co_return;
+      co_await env_.sleep(claim_retry);
     }
   }
 
   Async<> claim_some(int tasks) {
     try {
       std::string target = "/api/queue/v1/claim-work/" + settings_.task_queue;
-      std::string answer = co_await server_.post_json(signer_, target, worker_body(tasks), long_poll_timeout);
+      std::string answer =
+          co_await server_.claim_work(signer_, target, worker_body(tasks), claim_token_, long_poll_timeout);
       json::value document = value_or_throw(parse_json(answer));
       const json::object* object = document.if_object();
       const json::value* claims = object ? object->if_contains("tasks") : nullptr;
       if (!claims || !claims->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no tasks");
       bool all_begun = true;
       for (const auto& element : claims->get_array()) all_begun = take_claim(element) && all_begun;
-      claim_done_ = all_begun;
+      claim_end_ = all_begun ? ClaimEnd::done : ClaimEnd::not_begun;
     } catch (const Error& error) {
       log_debug("claim: {}", error.message());
     }
@@ -389,7 +410,8 @@ class Agent::Impl {
         engine_back();
         for (const auto& container : containers) {
           auto ref = run_of(container);
-          if (!ref || !runs_.contains(*ref)) co_await remove_quietly(container.id);
+          bool orphan = !ref || !runs_.contains(*ref);
+          if (orphan && !planted(PlantedBug::orphans_stay)) co_await remove_quietly(container.id);
         }
       } catch (const Error& error) {
         failure = error;
@@ -431,7 +453,9 @@ class Agent::Impl {
   bool engine_told_ = false;  // it has been logged that it does not
   Duration engine_away_since_{};
   Event engine_news_;
-  bool claim_done_ = false;
+  enum class ClaimEnd { done, lost, not_begun };
+  ClaimEnd claim_end_ = ClaimEnd::done;
+  std::string claim_token_;  // of the claim whose answer has not come yet; empty: the next one is a new one
   bool ready_ = false;
   bool stopping_ = false;
   Scope scope_;
@@ -447,6 +471,8 @@ Agent::~Agent() = default;
 void Agent::start() { impl_->start(); }
 
 Async<> Agent::stop(bool abort) { co_await impl_->stop(abort); }
+
+void Agent::use_credentials(const wire::HawkCredentials& credentials) { impl_->use_credentials(credentials); }
 
 int Agent::running() const { return impl_->running(); }
 

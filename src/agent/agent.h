@@ -8,7 +8,9 @@
 #include <string>
 
 #include "base/env.h"
+#include "base/ids.h"
 #include "engine/engine.h"
+#include "net/tls.h"
 #include "net/transport.h"
 #include "wire/hawk.h"
 
@@ -18,6 +20,8 @@ struct AgentSettings {
   std::string data_directory;  // made if it is not there: the agent's id, spooled logs
   std::string server_host;     // as in the Host header: what requests are signed for
   std::uint16_t server_port = 0;
+  bool server_tls = false;  // https
+  net::TlsFiles tls_files;
   wire::HawkCredentials credentials;
   std::string name;  // for people; by default the machine's host name
   std::string task_queue = "local/default";
@@ -26,6 +30,10 @@ struct AgentSettings {
   int slots = 0;                                         // tasks at once; 0: twice the machine's cpus
   std::int64_t log_bytes_max = std::int64_t{256} << 20;  // a task's log; past it the container is killed
 };
+
+/// The id that this data directory's agent keeps for life; made with the directory at the first call. Throws Error if
+/// the directory cannot be used.
+NodeId agent_id(Env& env, const std::string& directory);
 
 class Agent {
  public:
@@ -39,6 +47,9 @@ class Agent {
   /// Stops claiming. Running tasks are aborted and handed back as worker-shutdown if `abort`; otherwise their
   /// containers are left running for the next start to adopt. Returns when all coroutines have ended.
   Async<> stop(bool abort);
+
+  /// For every request from now on.
+  void use_credentials(const wire::HawkCredentials& credentials);
 
   int running() const;
   /// False until the first poll was answered and the engine has been reached.

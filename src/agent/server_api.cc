@@ -9,19 +9,6 @@
 namespace gantry::agent {
 namespace {
 
-ErrorCode code_of(int status) {
-  switch (status) {
-    case 400: return ErrorCode::invalid_input;
-    case 401: return ErrorCode::not_authenticated;
-    case 403: return ErrorCode::not_authorized;
-    case 404: return ErrorCode::not_found;
-    case 409: return ErrorCode::conflict;
-    case 410: return ErrorCode::expired;
-    case 413: return ErrorCode::too_large;
-    default: return status >= 500 ? ErrorCode::unavailable : ErrorCode::internal;
-  }
-}
-
 Error error_in(const net::IncomingResponse& response) {
   std::string message = fmt::format("the server answered {}", response.status);
   if (auto document = parse_json(response.body)) {
@@ -29,19 +16,26 @@ Error error_in(const net::IncomingResponse& response) {
     const json::value* text = object ? object->if_contains("message") : nullptr;
     if (text && text->is_string()) message = std::string(text->get_string());
   }
-  return Error(code_of(response.status), message.substr(0, message.find("\n\n---")));
+  return Error(net::error_code_of_status(response.status), message.substr(0, message.find("\n\n---")));
 }
 
 }  // namespace
 
-ServerApi::ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port)
-    : env_(env), transport_(std::move(transport)), host_(std::move(host)), port_(port) {}
+ServerApi::ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port,
+                     bool tls, net::TlsFiles tls_files)
+    : env_(env),
+      transport_(std::move(transport)),
+      host_(std::move(host)),
+      port_(port),
+      tls_(tls),
+      tls_files_(std::move(tls_files)) {}
 
-std::string ServerApi::root_url() const { return fmt::format("http://{}:{}", host_, port_); }
+std::string ServerApi::root_url() const { return fmt::format("{}://{}:{}", tls_ ? "https" : "http", host_, port_); }
 
 Async<std::string> ServerApi::call(Signer signer, net::Method method, std::string target, std::string body,
-                                   std::string content_type, Duration timeout) {
+                                   std::string content_type, Duration timeout, net::Headers headers) {
   net::OutgoingRequest request;
+  request.headers = std::move(headers);
   request.method = method;
   request.target = std::move(target);
   request.headers.add("host", fmt::format("{}:{}", host_, port_));
@@ -60,6 +54,14 @@ Async<std::string> ServerApi::call(Signer signer, net::Method method, std::strin
 Async<std::string> ServerApi::post_json(Signer signer, std::string target, std::string body, Duration timeout) {
   co_return co_await call(std::move(signer), net::Method::post, std::move(target), std::move(body), "application/json",
                           timeout);
+}
+
+Async<std::string> ServerApi::claim_work(Signer signer, std::string target, std::string body, std::string token,
+                                         Duration timeout) {
+  net::Headers headers;
+  headers.add(std::string(wire::claim_token_header), std::move(token));
+  co_return co_await call(std::move(signer), net::Method::post, std::move(target), std::move(body), "application/json",
+                          timeout, std::move(headers));
 }
 
 Async<std::int64_t> ServerApi::append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
@@ -91,7 +93,11 @@ Async<> ServerApi::put_url(std::string url, std::string content_type, std::share
   // The timeout is for the whole upload: allow for a slow line.
   request.timeout = request_timeout + seconds(bytes / upload_bytes_per_s_min);
   std::shared_ptr<net::Transport> transport = transport_;
-  if (base != root_url()) transport = net::make_http_client(env_, value_or_throw(net::parse_endpoint(base)), 1);
+  if (base != root_url()) {
+    net::Endpoint elsewhere = value_or_throw(net::parse_endpoint(base));
+    elsewhere.tls_files.ca = tls_files_.ca;
+    transport = net::make_http_client(env_, std::move(elsewhere), 1);
+  }
   net::IncomingResponse response = co_await transport->exchange(std::move(request));
   if (response.status >= 300) throw error_in(response).in("upload");
 }

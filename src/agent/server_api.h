@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/env.h"
+#include "net/tls.h"
 #include "net/transport.h"
 #include "wire/hawk.h"
 #include "wire/node_messages.h"
@@ -17,12 +18,19 @@ using Signer = std::shared_ptr<const wire::HawkSigner>;
 
 class ServerApi {
  public:
-  ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port);
+  /// `host` and `port` as in the Host header. `tls`: the server is reached by https, and so are the URLs it gives out,
+  /// with the same files.
+  ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port, bool tls = false,
+            net::TlsFiles tls_files = {});
 
   /// The answer's body. Throws Error: what the server said, or unavailable / deadline_exceeded.
   Async<std::string> call(Signer signer, net::Method method, std::string target, std::string body,
-                          std::string content_type, Duration timeout);
+                          std::string content_type, Duration timeout, net::Headers headers = {});
   Async<std::string> post_json(Signer signer, std::string target, std::string body, Duration timeout);
+
+  /// Claims tasks; the same token again gets the same claims (wire/node_messages.h).
+  Async<std::string> claim_work(Signer signer, std::string target, std::string body, std::string token,
+                                Duration timeout);
 
   /// Appends to a run's live log; returns its size on the server. `name` is the live artifact.
   Async<std::int64_t> append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
@@ -38,6 +46,8 @@ class ServerApi {
   std::shared_ptr<net::Transport> transport_;
   std::string host_;
   std::uint16_t port_;
+  bool tls_;
+  net::TlsFiles tls_files_;
 };
 
 /// "/v1/tasks/<id>/runs/<run>" and "/api/queue/v1/task/<id>/runs/<run>".

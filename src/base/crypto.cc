@@ -1,5 +1,6 @@
 #include "base/crypto.h"
 
+#include <climits>
 #include <cstring>
 
 #include <openssl/crypto.h>
@@ -94,6 +95,67 @@ Sha256Digest HmacSha256Key::mac(std::initializer_list<std::string_view> parts) c
   GANTRY_ASSERT(EVP_MD_CTX_copy_ex(context, outer_.get()) == 1);
   absorb(context, as_text(inner));
   return finish_context(context);
+}
+
+namespace {
+
+struct FreeCipher {
+  void operator()(EVP_CIPHER_CTX* context) const { EVP_CIPHER_CTX_free(context); }
+};
+using CipherPtr = std::unique_ptr<EVP_CIPHER_CTX, FreeCipher>;
+
+const unsigned char* bytes_of(std::string_view text) { return reinterpret_cast<const unsigned char*>(text.data()); }
+unsigned char* bytes_of(std::string& text) { return reinterpret_cast<unsigned char*>(text.data()); }
+
+/// Ready to take text; `sealing` says which way. 96-bit nonces are the default of this mode.
+CipherPtr start_cipher(const AesKey& key, const GcmNonce& nonce, std::string_view associated, bool sealing) {
+  CipherPtr cipher(EVP_CIPHER_CTX_new());
+  GANTRY_ASSERT(cipher && associated.size() <= INT_MAX);
+  GANTRY_ASSERT(
+      EVP_CipherInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, key.data(), nonce.data(), sealing ? 1 : 0) == 1);
+  int length = 0;
+  GANTRY_ASSERT(
+      EVP_CipherUpdate(cipher.get(), nullptr, &length, bytes_of(associated), static_cast<int>(associated.size())) == 1);
+  return cipher;
+}
+
+}  // namespace
+
+std::string aes_gcm_seal(const AesKey& key, const GcmNonce& nonce, std::string_view plain,
+                         std::string_view associated) {
+  GANTRY_ASSERT(plain.size() <= INT_MAX - gcm_tag_bytes);
+  CipherPtr cipher = start_cipher(key, nonce, associated, true);
+  std::string sealed(plain.size() + gcm_tag_bytes, '\0');
+  int length = 0;
+  int rest = 0;
+  unsigned char* out = bytes_of(sealed);
+  GANTRY_ASSERT(EVP_CipherUpdate(cipher.get(), out, &length, bytes_of(plain), static_cast<int>(plain.size())) == 1);
+  GANTRY_ASSERT(EVP_CipherFinal_ex(cipher.get(), out + length, &rest) == 1);
+  GANTRY_ASSERT(EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, gcm_tag_bytes, out + plain.size()) == 1);
+  return sealed;
+}
+
+std::optional<std::string> aes_gcm_open(const AesKey& key, const GcmNonce& nonce, std::string_view sealed,
+                                        std::string_view associated) {
+  if (sealed.size() < gcm_tag_bytes || sealed.size() > INT_MAX) return std::nullopt;
+  std::string_view text = sealed.substr(0, sealed.size() - gcm_tag_bytes);
+  std::string tag(sealed.substr(text.size()));
+  CipherPtr cipher = start_cipher(key, nonce, associated, false);
+  std::string plain(text.size(), '\0');
+  int length = 0;
+  int rest = 0;
+  bool good =
+      EVP_CipherUpdate(cipher.get(), bytes_of(plain), &length, bytes_of(text), static_cast<int>(text.size())) == 1 &&
+      EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_SET_TAG, gcm_tag_bytes, tag.data()) == 1 &&
+      EVP_CipherFinal_ex(cipher.get(), bytes_of(plain) + length, &rest) == 1;
+  if (good) return plain;
+  wipe(plain);
+  return std::nullopt;
+}
+
+void wipe(std::string& secret) {
+  OPENSSL_cleanse(secret.data(), secret.size());
+  secret.clear();
 }
 
 bool constant_time_equal(std::string_view a, std::string_view b) {

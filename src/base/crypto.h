@@ -1,5 +1,5 @@
-// SHA-256, HMAC-SHA-256 with a key that is prepared once, comparison in constant time, hex. On OpenSSL's EVP; the
-// digest is fetched once a process, because a fetch costs more than hashing a request.
+// SHA-256, HMAC-SHA-256 with a key that is prepared once, AES-256-GCM, comparison in constant time, hex. On OpenSSL's
+// EVP; the digest is fetched once a process, because a fetch costs more than hashing a request.
 //
 // All of it is safe from any thread, except that one Sha256 object belongs to one thread at a time.
 #pragma once
@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -55,6 +56,21 @@ class HmacSha256Key {
   std::shared_ptr<const evp_md_ctx_st> inner_;
   std::shared_ptr<const evp_md_ctx_st> outer_;
 };
+
+inline constexpr std::size_t aes_key_bytes = 32;
+inline constexpr std::size_t gcm_nonce_bytes = 12;
+inline constexpr std::size_t gcm_tag_bytes = 16;
+using AesKey = std::array<std::uint8_t, aes_key_bytes>;
+using GcmNonce = std::array<std::uint8_t, gcm_nonce_bytes>;
+
+/// AES-256-GCM: the ciphertext with its tag behind it. A nonce must never serve twice with one key; random ones are
+/// safe for some 2^32 texts. `associated` is not in the result, but opening needs the same.
+std::string aes_gcm_seal(const AesKey& key, const GcmNonce& nonce, std::string_view plain, std::string_view associated);
+/// Nothing if key, nonce, `associated` or any bit of `sealed` is not what it was when it was sealed.
+std::optional<std::string> aes_gcm_open(const AesKey& key, const GcmNonce& nonce, std::string_view sealed,
+                                        std::string_view associated);
+/// Overwrites a secret that is no longer needed.
+void wipe(std::string& secret);
 
 /// Takes as long for equal as for different contents of the same length; the length itself is no secret.
 bool constant_time_equal(std::string_view a, std::string_view b);

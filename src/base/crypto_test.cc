@@ -36,6 +36,56 @@ TEST(HmacSha256, Rfc4231) {
       "9b09ffa71b942fcb27635fbcd5b0e944bfdc63644f0713938a7f51535c3a35e2");
 }
 
+std::string from_hex(std::string_view text) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < text.size(); i += 2) {
+    bytes += static_cast<char>(std::stoi(std::string(text.substr(i, 2)), nullptr, 16));
+  }
+  return bytes;
+}
+
+template <class Array>
+Array array_of(std::string_view text) {
+  std::string bytes = from_hex(text);
+  Array array{};
+  std::copy(bytes.begin(), bytes.end(), array.begin());
+  return array;
+}
+
+// McGrew and Viega, "The Galois/Counter Mode of Operation", test cases 13, 14 and 16.
+TEST(AesGcm, KnownTexts) {
+  EXPECT_EQ(hex(aes_gcm_seal({}, {}, "", "")), "530f8afbc74536b9a963b4f1c4cb738b");
+  EXPECT_EQ(hex(aes_gcm_seal({}, {}, std::string(16, '\0'), "")),
+            "cea7403d4d606b6e074ec5d3baf39d18d0d1c8a799996bf0265b98b5d48ab919");
+  auto key = array_of<AesKey>("feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308");
+  auto nonce = array_of<GcmNonce>("cafebabefacedbaddecaf888");
+  std::string associated = from_hex("feedfacedeadbeeffeedfacedeadbeefabaddad2");
+  std::string plain = from_hex(
+      "d9313225f88406e5a55909c5aff5269a86a7a9531534f7da2e4c303d8a318a721c3c0c95956809532fcf0e2449a6b525b16aedf5aa0de657"
+      "ba637b39");
+  std::string sealed = aes_gcm_seal(key, nonce, plain, associated);
+  EXPECT_EQ(
+      hex(sealed),
+      "522dc1f099567d07f47f37a32a84427d643a8cdcbfe5c0c97598a2bd2555d1aa8cb08e48590dbb3da7b08b1056828838c5f61e6393ba"
+      "7a0abcc9f66276fc6ece0f4e1768cddf8853bb2d551b");
+  EXPECT_EQ(aes_gcm_open(key, nonce, sealed, associated), plain);
+}
+
+RC_GTEST_PROP(AesGcm, OpensOnlyWhatWasSealed, (const std::string& plain, const std::string& associated, AesKey key)) {
+  GcmNonce nonce{1, 2, 3};
+  std::string sealed = aes_gcm_seal(key, nonce, plain, associated);
+  RC_ASSERT(sealed.size() == plain.size() + gcm_tag_bytes);
+  RC_ASSERT(aes_gcm_open(key, nonce, sealed, associated) == plain);
+  std::string changed = sealed;
+  changed[*rc::gen::inRange<std::size_t>(0, sealed.size())] ^= static_cast<char>(1 << *rc::gen::inRange(0, 8));
+  RC_ASSERT(!aes_gcm_open(key, nonce, changed, associated));
+  RC_ASSERT(!aes_gcm_open(key, nonce, sealed, associated + "x"));
+  RC_ASSERT(!aes_gcm_open(key, {}, sealed, associated));
+  RC_ASSERT(!aes_gcm_open(key, nonce, sealed.substr(0, *rc::gen::inRange<std::size_t>(0, sealed.size())), associated));
+  key[*rc::gen::inRange<std::size_t>(0, key.size())] ^= 1;
+  RC_ASSERT(!aes_gcm_open(key, nonce, sealed, associated));
+}
+
 TEST(HmacSha256, EmptyKeyAndMessage) {
   EXPECT_EQ(hex(HmacSha256Key("").mac("")), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }

@@ -27,7 +27,17 @@ std::string_view error_code_name(ErrorCode code) {
   return "internal";
 }
 
-Error Error::in(std::string_view where) const { return Error(code_, fmt::format("{}: {}", where, message_), hint_); }
+Error Error::in(std::string_view where) const {
+  Error error = *this;
+  error.message_ = fmt::format("{}: {}", where, message_);
+  return error;
+}
+
+Error Error::with_fault(InputFault fault) const {
+  Error error = *this;
+  error.fault_ = fault;
+  return error;
+}
 
 Error error_of(const std::exception_ptr& exception) {
   try {

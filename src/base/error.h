@@ -31,6 +31,14 @@ enum class ErrorCode {
   internal,           // a defect of ours
 };
 
+/// What an invalid_input found fault with, where that makes a difference to who is told of it.
+enum class InputFault {
+  meaning,    // well formed, but it cannot be
+  arguments,  // a path or query parameter
+  syntax,     // the body is not what its content type says
+  schema,     // the body is not of the shape that is asked for
+};
+
 /// The code as it is printed in JSON and logs, for example "not-found".
 std::string_view error_code_name(ErrorCode code);
 
@@ -44,14 +52,18 @@ class Error : public std::exception {
   /// What to do about it; may be empty.
   const std::string& hint() const { return hint_; }
   const char* what() const noexcept override { return message_.c_str(); }
+  InputFault fault() const { return fault_; }
 
   /// The same error, with "where: " before its message.
   Error in(std::string_view where) const;
+  /// The same error, with this fault.
+  Error with_fault(InputFault fault) const;
 
  private:
   ErrorCode code_;
   std::string message_;
   std::string hint_;
+  InputFault fault_ = InputFault::meaning;
 };
 
 template <class T>

@@ -23,7 +23,8 @@ Result<json::value> parse_json(std::string_view text, json::storage_ptr storage)
   boost::system::error_code error;
   std::size_t used = parser.write(text.data(), text.size(), error);
   if (error) {
-    return Error(ErrorCode::invalid_input, fmt::format("not valid JSON at byte {}: {}", used, error.message()));
+    return Error(ErrorCode::invalid_input, fmt::format("not valid JSON at byte {}: {}", used, error.message()))
+        .with_fault(InputFault::syntax);
   }
   return parser.release();
 }
@@ -199,7 +200,8 @@ JsonWriter& JsonWriter::raw(std::string_view json) {
 ObjectReader::ObjectReader(const json::value& value, std::string path)
     : object_(value.if_object()), path_(std::move(path)) {
   if (!object_) {
-    error_ = Error(ErrorCode::invalid_input, fmt::format("{}: must be an object", path_.empty() ? "the body" : path_));
+    error_ = Error(ErrorCode::invalid_input, fmt::format("{}: must be an object", path_.empty() ? "the body" : path_))
+                 .with_fault(InputFault::schema);
   }
 }
 
@@ -208,7 +210,12 @@ std::string ObjectReader::path_of(std::string_view key) const {
 }
 
 void ObjectReader::fail(std::string_view key, std::string message, std::string hint) {
-  fail(Error(ErrorCode::invalid_input, fmt::format("{}: {}", path_of(key), message), std::move(hint)));
+  fail(Error(ErrorCode::invalid_input, fmt::format("{}: {}", path_of(key), message), std::move(hint))
+           .with_fault(InputFault::schema));
+}
+
+void ObjectReader::contradict(std::string_view key, std::string message) {
+  fail(Error(ErrorCode::invalid_input, fmt::format("{}: {}", path_of(key), message)));
 }
 
 void ObjectReader::fail(Error error) {
@@ -337,7 +344,8 @@ Result<void> ObjectReader::finish() {
     auto nearest = nearest_word(key, known_);
     return Error(ErrorCode::invalid_input, fmt::format("{}: unknown key", path_of(shorten(key, 80))),
                  nearest.empty() ? fmt::format("known keys: {}", fmt::join(known_, ", "))
-                                 : fmt::format("did you mean \"{}\"?", nearest));
+                                 : fmt::format("did you mean \"{}\"?", nearest))
+        .with_fault(InputFault::schema);
   }
   return success();
 }

@@ -115,6 +115,8 @@ class ObjectReader {
 
   /// Records that `key` is wrong: "<path>.<key>: <message>".
   void fail(std::string_view key, std::string message, std::string hint = {});
+  /// The same of a value that has the right form but cannot be (InputFault::meaning).
+  void contradict(std::string_view key, std::string message);
   void fail(Error error);
   bool ok() const { return !error_; }
   std::string path_of(std::string_view key) const;

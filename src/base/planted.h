@@ -8,20 +8,32 @@ namespace gantry {
 
 enum class PlantedBug {
   none,
-  answer_before_durable,    // answers go out before the commit is on disk
-  lost_wakeup,              // a new task does not wake the claim that waits for it
-  retry_not_counted,        // a retry does not cost one of the task's retries
-  lease_survives_restart,   // after a restart, claims expire by the old clock at once
-  claim_keeps_pending,      // a claimed run can be claimed again
-  resolve_twice,            // a late report changes a resolved run
-  deadline_spares_running,  // the deadline passes over running tasks
-  failed_commit_kept,       // a commit that failed stays in memory
-  unclaim_without_check,    // an undelivered claim is undone although the run has moved on
-  cancel_keeps_allocation,  // a cancelled run keeps its reservation
-  create_overwrites,        // the same task id with another definition is accepted
-  torn_batch,               // a batch reaches the disk in two halves
-  youngest_first,           // the queue hands out the newest task first
-  cold_task_forgotten,      // a task that is not in memory is taken for absent
+  answer_before_durable,         // answers go out before the commit is on disk
+  lost_wakeup,                   // a new task does not wake the claim that waits for it
+  retry_not_counted,             // a retry does not cost one of the task's retries
+  lease_survives_restart,        // after a restart, claims expire by the old clock at once
+  claim_keeps_pending,           // a claimed run can be claimed again
+  resolve_twice,                 // a late report changes a resolved run
+  deadline_spares_running,       // the deadline passes over running tasks
+  failed_commit_kept,            // a commit that failed stays in memory
+  unclaim_without_check,         // an undelivered claim is undone although the run has moved on
+  cancel_keeps_allocation,       // a cancelled run keeps its reservation
+  create_overwrites,             // the same task id with another definition is accepted
+  torn_batch,                    // a batch reaches the disk in two halves
+  youngest_first,                // the queue hands out the newest task first
+  cold_task_forgotten,           // a task that is not in memory is taken for absent
+  release_only_first_dependent,  // of those that wait for a task only one is told of its end
+  met_bit_lost_on_rerun,         // who was released by a task waits again when it is run again
+  group_resolved_early,          // a group counts as resolved with its first task
+  pull_forgotten_after_restart,  // pulled priorities are not stored
+  rerun_keeps_retries,           // a rerun does not give the retries back
+  failure_releases,              // a dependency that failed counts as completed
+  claim_token_ignored,           // a claim that is asked for again gets new tasks
+  adoption_repeats_log,          // an agent that takes a container up again logs its output from the start
+  agent_forgets_cancel,          // an agent does not act on what it is told to give up
+  report_before_log_end,         // a result is reported before all output has been read
+  orphans_stay,                  // containers without a run of theirs are never removed
+  engine_stop_blames_task,       // a container that its engine has ended counts as one that has failed
 };
 
 inline PlantedBug planted_bug = PlantedBug::none;
@@ -47,6 +59,11 @@ inline constexpr PlantedBugInfo planted_bugs[] = {
     {PlantedBug::torn_batch, "torn-batch"},
     {PlantedBug::youngest_first, "youngest-first"},
     {PlantedBug::cold_task_forgotten, "cold-task-forgotten"},
+    {PlantedBug::adoption_repeats_log, "adoption-repeats-log"},
+    {PlantedBug::agent_forgets_cancel, "agent-forgets-cancel"},
+    {PlantedBug::report_before_log_end, "report-before-log-end"},
+    {PlantedBug::orphans_stay, "orphans-stay"},
+    {PlantedBug::engine_stop_blames_task, "engine-stop-blames-task"},
 };
 
 }  // namespace gantry

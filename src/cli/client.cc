@@ -53,21 +53,6 @@ wire::HawkCredentials find_credentials(const Arguments& arguments) {
   }
 }
 
-ErrorCode code_of_status(int status) {
-  switch (status) {
-    case 400: return ErrorCode::invalid_input;
-    case 401: return ErrorCode::not_authenticated;
-    case 403: return ErrorCode::not_authorized;
-    case 404: return ErrorCode::not_found;
-    case 409: return ErrorCode::conflict;
-    case 410: return ErrorCode::expired;
-    case 413: return ErrorCode::too_large;
-    case 424: return ErrorCode::not_found;
-    case 503: return ErrorCode::unavailable;
-    default: return ErrorCode::internal;
-  }
-}
-
 /// Taskcluster's messages end with a block of request data that nobody at a terminal wants.
 std::string without_trailer(std::string_view message) {
   message = message.substr(0, message.find("\n\n---\n"));
@@ -76,21 +61,26 @@ std::string without_trailer(std::string_view message) {
 }
 
 bool same_server(const net::Endpoint& a, const net::Endpoint& b) {
-  return a.kind == b.kind && a.host == b.host && a.port == b.port && a.path == b.path;
+  return a.kind == b.kind && a.host == b.host && a.port == b.port && a.path == b.path && a.tls == b.tls;
 }
 
 }  // namespace
 
 ServerAddress find_server(const Arguments& arguments) {
-  std::string url = find_url(arguments);
+  net::Endpoint endpoint = parse_server_url(find_url(arguments), arguments.text("tls-ca"));
+  return {std::move(endpoint), find_credentials(arguments)};
+}
+
+net::Endpoint parse_server_url(std::string url, const std::string& tls_ca) {
   while (url.ends_with('/')) url.pop_back();
   auto endpoint = net::parse_endpoint(url);
   if (!endpoint) throw endpoint.error().in("the server's URL");
-  return {std::move(endpoint).assume_value(), find_credentials(arguments)};
+  endpoint.assume_value().tls_files.ca = tls_ca.empty() ? variable("GANTRY_CA") : tls_ca;
+  return std::move(endpoint).assume_value();
 }
 
 Error error_of_answer(int status, std::string_view body, std::string_view what) {
-  ErrorCode code = code_of_status(status);
+  ErrorCode code = net::error_code_of_status(status);
   std::string hint;
   if (code == ErrorCode::not_authenticated) hint = credentials_hint;
   auto document = parse_json(body);
@@ -141,7 +131,8 @@ namespace {
 
 /// What a failed connection means to somebody at a terminal.
 Error in_words(const Error& error) {
-  if (error.code() != ErrorCode::unavailable) return error;
+  bool says_what_to_do = error.message().starts_with("https://");  // a certificate that is not believed, or no TLS
+  if (error.code() != ErrorCode::unavailable || says_what_to_do) return error;
   return Error(error.code(), error.message(), std::string(start_hint));
 }
 
@@ -187,6 +178,10 @@ Async<json::value> Client::post(std::string target, std::string body) {
   return call(net::Method::post, std::move(target), std::move(body), seconds(30));
 }
 
+Async<json::value> Client::remove(std::string target) {
+  return call(net::Method::delete_, std::move(target), {}, seconds(30));
+}
+
 namespace {
 
 Async<net::OpenResponse> open_checked(std::shared_ptr<net::Transport> transport, net::OutgoingRequest request) {
@@ -222,6 +217,7 @@ Async<net::OpenResponse> Client::open_url(std::string address, Duration timeout)
   }
   net::Endpoint endpoint = value_or_throw(net::parse_endpoint(address.substr(0, path)));
   std::string target = address.substr(path);
+  endpoint.tls_files.ca = endpoint_.tls_files.ca;
   if (same_server(endpoint, endpoint_)) co_return co_await open(std::move(target), timeout);
   net::OutgoingRequest request;
   request.target = std::move(target);

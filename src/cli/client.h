@@ -20,8 +20,10 @@ struct ServerAddress {
 
 /// By --url, $GANTRY_URL, $TASKCLUSTER_ROOT_URL or the data directory; credentials by $TASKCLUSTER_CLIENT_ID and
 /// $TASKCLUSTER_ACCESS_TOKEN (and $TASKCLUSTER_CERTIFICATE) or the data directory. The command must have the options
-/// "url" and "data-dir". Throws Error.
+/// "url" (and with it "tls-ca") and "data-dir". Throws Error.
 ServerAddress find_server(const Arguments& arguments);
+/// With what `tls_ca` or else $GANTRY_CA names for https. Throws Error.
+net::Endpoint parse_server_url(std::string url, const std::string& tls_ca);
 
 class Client {
  public:
@@ -35,6 +37,7 @@ class Client {
   Async<json::value> get(std::string target, Duration timeout = seconds(30));
   Async<json::value> put(std::string target, std::string body);
   Async<json::value> post(std::string target, std::string body);
+  Async<json::value> remove(std::string target);
 
   /// A signed GET whose body is still coming. A redirect (303) is an answer, not an error.
   Async<net::OpenResponse> open(std::string target, Duration timeout);

@@ -83,7 +83,12 @@ const std::vector<Command>& commands() {
 }
 
 std::string_view group_summary(std::string_view word) {
+  if (word == "node") return "Let machines become nodes, and remove them";
+  if (word == "client") return "Make lasting credentials, and take them away";
+  if (word == "role") return "Name sets of scopes";
+  if (word == "secret") return "Keep what only some may read";
   if (word == "task") return "Create tasks, look at them, cancel them";
+  if (word == "group") return "Look at all tasks of a group, seal it, cancel it";
   return {};
 }
 
@@ -92,6 +97,14 @@ Option url_option() {
       .name = "url",
       .value = "URL",
       .help = "the server; default: $GANTRY_URL, $TASKCLUSTER_ROOT_URL, or the one that runs on the data directory"};
+}
+
+Option tls_ca_option() {
+  return {
+      .name = "tls-ca",
+      .kind = ValueKind::file,
+      .value = "FILE",
+      .help = "whose signature the server's certificate must have; default: $GANTRY_CA or the system's authorities"};
 }
 
 Option data_dir_option() {

@@ -113,6 +113,7 @@ std::string_view group_summary(std::string_view word);
 
 // Options that many commands share.
 Option url_option();
+Option tls_ca_option();  // every command that has url_option() gets it, too
 Option data_dir_option();
 Option output_option();
 

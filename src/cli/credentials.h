@@ -1,8 +1,9 @@
-// The data directory of `gantry dev` and what clients find in it: where the server listens and with what to sign.
+// The data directory of a server (`gantry server`, `gantry dev`) and what clients find in it: where the server listens
+// and with what to sign.
 //
 //   credentials.json  mode 0600: {"clientId": "root", "accessToken": ...}; made at the first start
-//   endpoint          the server's URL; written at every start
-//   gantry.db objects/ logs/ agent/
+//   secret.key        mode 0600: what secrets in the database are sealed with (server/auth/seal.h); made at the first
+//   start endpoint          the server's URL; written at every start gantry.db objects/ logs/ agent/
 //
 // Everything here blocks on the local disk.
 #pragma once
@@ -10,6 +11,7 @@
 #include <string>
 
 #include "base/env.h"
+#include "base/files.h"
 #include "wire/hawk.h"
 
 namespace gantry::cli {
@@ -22,6 +24,7 @@ struct DataDirectory {
   std::string logs() const { return path + "/logs"; }
   std::string agent() const { return path + "/agent"; }
   std::string credentials() const { return path + "/credentials.json"; }
+  std::string seal_keys() const { return path + "/secret.key"; }
   std::string endpoint() const { return path + "/endpoint"; }
 };
 
@@ -37,10 +40,5 @@ wire::HawkCredentials read_or_make_credentials(Env& env, const DataDirectory& di
 
 /// The URL of the server that was started last on this directory; throws Error(not_found).
 std::string read_endpoint(const DataDirectory& directory);
-
-/// Replaces a file whole, with mode 0600; durable when it returns. Throws Error(unavailable).
-void write_private_file(const std::string& path, const std::string& text);
-/// Throws Error(not_found, unavailable, too_large).
-std::string read_text_file(const std::string& path, std::size_t bytes_max);
 
 }  // namespace gantry::cli

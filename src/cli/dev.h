@@ -4,18 +4,19 @@
 #include <string>
 
 #include "cli/credentials.h"
+#include "cli/server_process.h"
 
 namespace gantry::cli {
 
 struct DevSettings {
   DataDirectory data;
   bool data_was_named = false;  // clients need the same --data-dir
-  std::string listen;
+  ListenerSettings listener;
+  std::string pulse_url;
   std::string engine_url;
   std::string task_queue;
   int slots = 0;                   // 0: the agent's default
   std::int64_t log_bytes_max = 0;  // 0: the agent's default
-  bool insecure = false;
   bool abort_tasks = false;
 };
 

@@ -218,7 +218,19 @@ Async<> Session::cancel_on_interrupt() {
       failure = error;
     }
     if (!failure || failure->code() == ErrorCode::conflict) co_return;  // it has ended by itself
-    co_await patience_->after(*failure);
+    bool goes_on = false;
+    try {
+      co_await patience_->after(*failure);
+      goes_on = true;
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (goes_on) continue;
+    // That the server stays away is what watch_runs() ends with; it is told once.
+    if (failure->code() != ErrorCode::unavailable) {
+      note(fmt::format("gantry: task {} could not be cancelled: {}", task_.id, failure->message()));
+    }
+    co_return;
   }
 }
 
@@ -234,7 +246,12 @@ Async<> Session::draw() {
 Async<> Session::explain_pending() {
   co_await env_.sleep(pending_explained_after);
   if (state_ != "pending") co_return;
-  json::value answer = co_await client_->get("/v1/nodes");
+  json::value answer;
+  try {
+    answer = co_await client_->get("/v1/nodes");
+  } catch (const Error&) {
+    co_return;  // watch_runs() tells of a server that does not answer
+  }
   bool served = std::ranges::any_of(array_at(answer, "nodes"), [&](const json::value& node) {
     bool polled = !value_at(node, "lastPollMsAgo").is_null();
     return text_at(node, "taskQueueId") == task_.task_queue && polled &&

@@ -67,13 +67,64 @@ Channel::Channel(StreamSocket socket) : socket_(std::move(socket)) {
   socket_.non_blocking(true, ignored);
 }
 
+void Channel::accept_tls(std::shared_ptr<const TlsContext> context) {
+  tls_ = std::make_unique<TlsSession>(std::move(context), socket_.native_handle());
+}
+
+void Channel::connect_tls(std::shared_ptr<const TlsContext> context, const std::string& host) {
+  tls_ = std::make_unique<TlsSession>(std::move(context), socket_.native_handle(), host);
+}
+
+Async<IoError> Channel::wait_for_tls() {
+  IoError error;
+  auto ready = tls_->wants_write() ? StreamSocket::wait_write : StreamSocket::wait_read;
+  co_await socket_.async_wait(ready, asio::redirect_error(use_async, error));
+  if (!error && !socket_.is_open()) error = asio::error::operation_aborted;
+  co_return error;
+}
+
+Async<IoError> Channel::handshake() {
+  Flag flag(reading_);
+  while (true) {
+    IoError error = tls_->handshake();
+    if (error != asio::error::would_block) co_return error;
+    error = co_await wait_for_tls();
+    if (error) co_return error;
+  }
+}
+
+Async<std::optional<char>> Channel::first_byte() {
+  Flag flag(reading_);
+  IoError error;
+  co_await socket_.async_wait(StreamSocket::wait_read, asio::redirect_error(use_async, error));
+  char byte = 0;
+  if (error || !socket_.is_open() || ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 1) {
+    co_return std::nullopt;
+  }
+  co_return byte;
+}
+
+Async<IoError> Channel::receive_tls(std::span<char> room, std::size_t& bytes) {
+  while (true) {
+    IoError error = tls_->read(room, bytes);
+    if (error != asio::error::would_block) co_return error;
+    error = co_await wait_for_tls();
+    if (error) co_return error;
+  }
+}
+
 Async<IoError> Channel::fill(std::size_t bytes_max) {
   auto room = input_.prepare(bytes_max);
   if (room.empty()) co_return asio::error::no_buffer_space;
   Flag flag(reading_);
   IoError error;
-  std::size_t bytes =
-      co_await socket_.async_read_some(asio::buffer(room.data(), room.size()), asio::redirect_error(use_async, error));
+  std::size_t bytes = 0;
+  if (tls_) {
+    error = co_await receive_tls(room, bytes);
+  } else {
+    bytes = co_await socket_.async_read_some(asio::buffer(room.data(), room.size()),
+                                             asio::redirect_error(use_async, error));
+  }
   input_.commit(bytes);
   co_return error;
 }
@@ -82,16 +133,27 @@ IoError Channel::fill_now(std::size_t bytes_max) {
   auto room = input_.prepare(bytes_max);
   if (room.empty()) return asio::error::no_buffer_space;
   IoError error;
-  input_.commit(socket_.read_some(asio::buffer(room.data(), room.size()), error));
+  std::size_t bytes = 0;
+  if (tls_) {
+    error = tls_->read(room, bytes);
+  } else {
+    bytes = socket_.read_some(asio::buffer(room.data(), room.size()), error);
+  }
+  input_.commit(bytes);
   return error;
 }
 
 Async<BodyPiece> Channel::read_piece(std::size_t bytes_max) {
-  Flag flag(reading_);
   BodyPiece piece;
   piece.bytes.resize_and_overwrite(std::min(bytes_max, read_piece_bytes_max), [](char*, std::size_t n) { return n; });
-  std::size_t bytes = co_await socket_.async_read_some(asio::buffer(piece.bytes.data(), piece.bytes.size()),
-                                                       asio::redirect_error(use_async, piece.error));
+  Flag flag(reading_);
+  std::size_t bytes = 0;
+  if (tls_) {
+    piece.error = co_await receive_tls(piece.bytes, bytes);
+  } else {
+    bytes = co_await socket_.async_read_some(asio::buffer(piece.bytes.data(), piece.bytes.size()),
+                                             asio::redirect_error(use_async, piece.error));
+  }
   piece.bytes.resize(bytes);
   if (bytes < read_piece_bytes_max / 4) piece.bytes.shrink_to_fit();
   co_return piece;
@@ -134,7 +196,9 @@ IoError Channel::write_now(Pieces& pieces) {
   while (!pieces.empty()) {
     IoError error;
     std::size_t bytes = 0;
-    if (pieces.parts[1].empty() && pieces.parts[2].empty()) {
+    if (tls_) {
+      error = tls_->write(pieces.parts, bytes);
+    } else if (pieces.parts[1].empty() && pieces.parts[2].empty()) {
       bytes = socket_.write_some(asio::buffer(pieces.parts[0]), error);
     } else {
       std::array<asio::const_buffer, 3> buffers{asio::buffer(pieces.parts[0]), asio::buffer(pieces.parts[1]),
@@ -149,7 +213,9 @@ IoError Channel::write_now(Pieces& pieces) {
 
 Async<IoError> Channel::wait_writable() {
   IoError error;
-  co_await socket_.async_wait(StreamSocket::wait_write, asio::redirect_error(use_async, error));
+  bool for_read = tls_ && !tls_->wants_write();
+  co_await socket_.async_wait(for_read ? StreamSocket::wait_read : StreamSocket::wait_write,
+                              asio::redirect_error(use_async, error));
   co_return error;
 }
 
@@ -164,6 +230,10 @@ Async<IoError> Channel::write_all(Pieces pieces) {
 
 bool Channel::peer_is_gone() {
   if (!socket_.is_open()) return true;
+  if (tls_) {
+    IoError error = tls_->look();
+    return error && error != asio::error::would_block;
+  }
   char byte = 0;
   ssize_t got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
@@ -171,17 +241,24 @@ bool Channel::peer_is_gone() {
 
 bool Channel::is_quiet() {
   if (!socket_.is_open() || !input_.empty()) return false;
+  if (tls_) return tls_->look() == asio::error::would_block;
   char byte = 0;
   ssize_t got = ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
 
 void Channel::shutdown_send() {
+  say_end();
   IoError ignored;  // a peer that is gone already needs no telling
   socket_.shutdown(StreamSocket::shutdown_send, ignored);
 }
 
+void Channel::say_end() {
+  if (tls_ && socket_.is_open()) tls_->say_end();
+}
+
 void Channel::close() {
+  if (tls_) tls_->forget_socket();
   IoError ignored;
   socket_.close(ignored);
 }

@@ -1,5 +1,5 @@
-// A connected socket (TCP or Unix) together with the bytes that were read from it and not consumed yet. What the
-// server's and the client's connections have in common.
+// A connected socket (TCP or Unix), with TLS on it or without, together with the bytes that were read from it and not
+// consumed yet. What the server's and the client's connections have in common.
 //
 // Errors are error codes here: the owner knows what they mean (a deadline that closed the socket, a peer that left).
 // Whoever waits on a channel keeps it alive. At most one read and one write wait at the same time.
@@ -13,6 +13,7 @@
 #include <boost/asio/generic/stream_protocol.hpp>
 
 #include "net/message_parser.h"
+#include "net/tls_session.h"
 
 namespace gantry::net {
 
@@ -57,6 +58,18 @@ class Channel {
   /// Takes a connected socket; makes it non-blocking.
   explicit Channel(StreamSocket socket);
 
+  /// From now on everything is said through TLS, once handshake() has succeeded. Before any byte is sent or read.
+  void accept_tls(std::shared_ptr<const TlsContext> context);
+  /// The same for the connecting side; `host` is the one that the server must prove to be.
+  void connect_tls(std::shared_ptr<const TlsContext> context, const std::string& host);
+  Async<IoError> handshake();
+  /// Back to plain text, before the handshake has begun.
+  void drop_tls() { tls_.reset(); }
+  /// Null without TLS.
+  const TlsSession* tls() const { return tls_.get(); }
+  /// Waits for the first byte and returns it, without taking it; no byte if the connection ends before.
+  Async<std::optional<char>> first_byte();
+
   InputBuffer& input() { return input_; }
   StreamSocket& socket() { return socket_; }
 
@@ -87,13 +100,20 @@ class Channel {
   bool is_quiet();
   /// No more will be sent; the peer sees the end after what was sent.
   void shutdown_send();
+  /// Marks a proper end, as TLS wants it; to be closed next. Without it the peer sees a connection that was cut.
+  void say_end();
   void close();
   bool is_open() const { return socket_.is_open(); }
 
  private:
   std::optional<BodyPiece> finish_piece(BodyParser& parser, IoError error);
+  /// Waits for bytes and puts them into `room`; sets `bytes` to how many.
+  Async<IoError> receive_tls(std::span<char> room, std::size_t& bytes);
+  /// Until the TLS session can go on.
+  Async<IoError> wait_for_tls();
 
   StreamSocket socket_;
+  std::unique_ptr<TlsSession> tls_;
   InputBuffer input_;
   bool reading_ = false;
 };

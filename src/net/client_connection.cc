@@ -78,11 +78,24 @@ void throw_if_cancelled(const IoError& error, const Deadline& deadline) {
   if (error == asio::error::operation_aborted && !deadline.expired()) throw boost::system::system_error(error);
 }
 
+Async<> secure(std::shared_ptr<ClientConnection> connection, Endpoint endpoint, std::shared_ptr<const TlsContext> tls,
+               Deadline& deadline) {
+  if (deadline.expired()) throw too_slow_to_connect(endpoint);
+  connection->channel.connect_tls(tls, endpoint.host);
+  IoError error = co_await connection->channel.handshake();
+  throw_if_cancelled(error, deadline);
+  if (deadline.expired()) throw too_slow_to_connect(endpoint);
+  if (!error) co_return;
+  if (error.category() != make_error_code(TlsError::failed).category()) throw unreachable(endpoint, error);
+  throw connection->channel.tls()->client_error(endpoint.to_string());
+}
+
 std::string chunk_head(std::size_t bytes) { return fmt::format(FMT_COMPILE("{:x}\r\n"), bytes); }
 
 }  // namespace
 
-Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, Deadline& deadline) {
+Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, std::shared_ptr<const TlsContext> tls,
+                                                 Deadline& deadline) {
   Resolved resolved = co_await addresses_of(env, endpoint, deadline);
   IoError error = resolved.error;
   if (!error && resolved.endpoints.empty()) error = asio::error::host_not_found;
@@ -101,8 +114,11 @@ Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, De
       IoError ignored;  // a connection that is lost again fails at its first use
       socket->set_option(tcp::no_delay(true), ignored);
     }
+    auto connection = std::make_shared<ClientConnection>(std::move(*socket));
+    deadline.breaks_off([connection] { connection->channel.close(); });
+    if (tls) co_await secure(connection, endpoint, tls, deadline);
     deadline.breaks_off([] {});
-    co_return std::make_shared<ClientConnection>(std::move(*socket));
+    co_return connection;
   }
   if (deadline.expired()) throw too_slow_to_connect(endpoint);
   throw unreachable(endpoint, error);

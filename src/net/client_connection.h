@@ -17,8 +17,10 @@ struct ClientConnection {
   bool request_sent = false;             // all of the request, so that the connection can be used again
 };
 
-/// A new connection. Throws Error(unavailable) if the endpoint cannot be reached, Error(deadline_exceeded).
-Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, Deadline& deadline);
+/// A new connection, with TLS if there is a context for it. Throws Error(unavailable) if the endpoint cannot be reached
+/// or is not to be believed, Error(deadline_exceeded).
+Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, std::shared_ptr<const TlsContext> tls,
+                                                 Deadline& deadline);
 
 struct Outcome {
   IoError error;

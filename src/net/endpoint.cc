@@ -8,7 +8,7 @@
 namespace gantry::net {
 namespace {
 
-constexpr std::string_view endpoint_hint = "write http://host:port or unix:///path/to/socket";
+constexpr std::string_view endpoint_hint = "write https://host:port, http://host:port or unix:///path/to/socket";
 
 Result<int> parse_port(std::string_view text, std::string_view url) {
   int port = 0;
@@ -19,9 +19,10 @@ Result<int> parse_port(std::string_view text, std::string_view url) {
   return port;
 }
 
-Result<Endpoint> parse_authority(std::string_view authority, std::string_view url) {
+Result<Endpoint> parse_authority(std::string_view authority, std::string_view url, bool tls) {
   Endpoint endpoint;
-  std::string_view port = "80";
+  endpoint.tls = tls;
+  std::string_view port = tls ? "443" : "80";
   if (authority.starts_with('[')) {
     auto close = authority.find(']');
     std::string_view rest = close == std::string_view::npos ? "?" : authority.substr(close + 1);
@@ -50,12 +51,13 @@ Result<Endpoint> parse_authority(std::string_view authority, std::string_view ur
 std::string Endpoint::host_header() const {
   if (kind == Kind::unix_socket) return "localhost";
   std::string name = host.find(':') == std::string::npos ? host : "[" + host + "]";
-  return port == 80 ? name : fmt::format("{}:{}", name, port);
+  return port == (tls ? 443 : 80) ? name : fmt::format("{}:{}", name, port);
 }
 
 std::string Endpoint::to_string() const {
   if (kind == Kind::unix_socket) return "unix://" + path;
-  return fmt::format(fmt::runtime(host.find(':') == std::string::npos ? "http://{}:{}" : "http://[{}]:{}"), host, port);
+  return fmt::format(fmt::runtime(host.find(':') == std::string::npos ? "{}://{}:{}" : "{}://[{}]:{}"),
+                     tls ? "https" : "http", host, port);
 }
 
 Result<Endpoint> parse_endpoint(std::string_view url) {
@@ -75,11 +77,8 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
     endpoint.path = rest;
     return endpoint;
   }
-  if (equals_ignoring_case(scheme, "https")) {
-    return Error(ErrorCode::unsupported, fmt::format("\"{}\" needs TLS, which this build does not have", url),
-                 "use http:// on a trusted network, or put a proxy that speaks TLS in front");
-  }
-  if (!equals_ignoring_case(scheme, "http") && !equals_ignoring_case(scheme, "tcp")) {
+  bool tls = equals_ignoring_case(scheme, "https");
+  if (!tls && !equals_ignoring_case(scheme, "http") && !equals_ignoring_case(scheme, "tcp")) {
     return Error(ErrorCode::invalid_input, fmt::format("\"{}\" has an unknown scheme \"{}\"", url, scheme),
                  std::string(endpoint_hint));
   }
@@ -88,7 +87,7 @@ Result<Endpoint> parse_endpoint(std::string_view url) {
     return Error(ErrorCode::invalid_input, fmt::format("\"{}\" has a path; only a host and a port belong here", url),
                  std::string(endpoint_hint));
   }
-  return parse_authority(rest, url);
+  return parse_authority(rest, url, tls);
 }
 
 }  // namespace gantry::net

@@ -57,6 +57,7 @@ Async<std::string> read_all(BodyReader& body, std::size_t bytes_max) {
       throw Error(ErrorCode::too_large, "the body is larger than " + std::to_string(bytes_max) + " bytes",
                   "send less at once");
     }
+    body.keep(piece.size());
     if (all.empty()) {
       all = std::move(piece);
     } else {
@@ -121,6 +122,23 @@ std::string_view status_text(int status) {
     case 507: return "Insufficient Storage";
     default: return "Status";
   }
+}
+
+ErrorCode error_code_of_status(int status) {
+  switch (status) {
+    case 401: return ErrorCode::not_authenticated;
+    case 403: return ErrorCode::not_authorized;
+    case 404:
+    case 424: return ErrorCode::not_found;  // 424: an artifact that stands for an error
+    case 408:
+    case 429: return ErrorCode::unavailable;
+    case 409: return ErrorCode::conflict;
+    case 410: return ErrorCode::expired;
+    case 413: return ErrorCode::too_large;
+    default: break;
+  }
+  if (status >= 500) return ErrorCode::unavailable;
+  return status >= 400 ? ErrorCode::invalid_input : ErrorCode::internal;
 }
 
 }  // namespace gantry::net

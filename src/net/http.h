@@ -43,9 +43,12 @@ class BodyReader {
   virtual ~BodyReader() = default;
   /// The next bytes, at most about 64 KB; empty at the end. Throws Error if the peer went away or was too slow.
   virtual Async<std::string> read_some() = 0;
+  /// Says that `bytes` more of what was read stay in memory until the request is answered. Throws Error(unavailable) if
+  /// that is too much for all requests together (net/http_server.h).
+  virtual void keep(std::size_t bytes) { static_cast<void>(bytes); }
 };
 
-/// The whole body; throws Error(too_large) past `bytes_max`.
+/// The whole body; throws Error(too_large) past `bytes_max`, and what keep() throws.
 Async<std::string> read_all(BodyReader& body, std::size_t bytes_max);
 
 /// A body of known bytes.
@@ -73,6 +76,7 @@ struct Request {
   Headers headers;
   std::string peer;  // "127.0.0.1:53124", for logs; never used to decide anything but loopback
   bool peer_is_loopback = false;
+  bool encrypted = false;                 // it came over TLS
   std::shared_ptr<BodyReader> body;       // never null; not read yet
   std::shared_ptr<PeerWatch> peer_watch;  // may be null
   std::int64_t content_length = -1;       // as declared; -1 if unknown (chunked)
@@ -111,5 +115,9 @@ std::optional<std::string> percent_decode(std::string_view text);
 std::optional<std::vector<std::pair<std::string, std::string>>> parse_query(std::string_view query);
 
 std::string_view status_text(int status);
+
+/// What an answer that is no success means to who asked: `unavailable` for what may work later (5xx, 408, 429),
+/// `invalid_input` for the other requests that were refused, `internal` for what is no answer to us (1xx, 3xx).
+ErrorCode error_code_of_status(int status);
 
 }  // namespace gantry::net

@@ -158,7 +158,10 @@ class TakenStream final : public RawStream {
 
   Async<std::string> read_some() override { return read(connection_, server_); }
   Async<> write(std::string bytes) override { return write(connection_, server_, std::move(bytes)); }
-  void close() override { connection_->channel.close(); }
+  void close() override {
+    connection_->channel.say_end();
+    connection_->channel.close();
+  }
 
  private:
   static Async<std::string> read(Connection connection, std::string server) {
@@ -190,22 +193,12 @@ class TakenStream final : public RawStream {
   std::string server_;
 };
 
-ErrorCode refusal_code(int status) {
-  switch (status) {
-    case 401: return ErrorCode::not_authenticated;
-    case 403: return ErrorCode::not_authorized;
-    case 404: return ErrorCode::not_found;
-    case 409: return ErrorCode::conflict;
-    case 410: return ErrorCode::expired;
-    case 413: return ErrorCode::too_large;
-    default: return status >= 500 ? ErrorCode::unavailable : ErrorCode::invalid_input;
-  }
-}
-
 class HttpClient final : public Transport, public std::enable_shared_from_this<HttpClient> {
  public:
   HttpClient(Env& env, Endpoint endpoint, std::size_t connections_idle_max)
-      : env_(env), endpoint_(std::move(endpoint)), pool_(std::make_shared<Pool>(env, connections_idle_max)) {}
+      : env_(env), endpoint_(std::move(endpoint)), pool_(std::make_shared<Pool>(env, connections_idle_max)) {
+    if (endpoint_.tls) tls_ = make_tls_client(endpoint_.tls_files);
+  }
 
   Async<IncomingResponse> exchange(OutgoingRequest request, std::size_t body_bytes_max) override {
     return exchange(shared_from_this(), std::move(request), body_bytes_max);
@@ -238,9 +231,12 @@ class HttpClient final : public Transport, public std::enable_shared_from_this<H
     Connection connection = self->pool_->take();
     bool reused = connection != nullptr;
     while (true) {
-      if (!connection) connection = co_await connect(self->env_, self->endpoint_, deadline);
+      if (!connection) connection = co_await connect(self->env_, self->endpoint_, self->tls_, deadline);
       Outcome outcome = co_await perform(connection, request, head, deadline);
       if (!outcome.error && !deadline.expired()) co_return connection;
+      if (const TlsSession* tls = connection->channel.tls(); tls && !tls->trouble().empty()) {
+        throw tls->client_error(self->endpoint_.to_string());  // TLS 1.3 refuses a client after the handshake
+      }
       connection->channel.close();
       bool again = reused && !deadline.expired() && may_try_again(*request, outcome);
       if (!again) throw exchange_error(self->describe(*request), outcome.error, outcome.malformed, deadline.expired());
@@ -308,12 +304,14 @@ class HttpClient final : public Transport, public std::enable_shared_from_this<H
     }
     self->pool_->put(std::move(connection));
     for (char& c : told) c = is_header_text({&c, 1}) ? c : ' ';
-    throw Error(refusal_code(status), fmt::format("{}: {} {}: {}", description.what(), status, status_text(status),
-                                                  std::string_view(told).substr(0, refusal_shown_max)));
+    throw Error(error_code_of_status(status),
+                fmt::format("{}: {} {}: {}", description.what(), status, status_text(status),
+                            std::string_view(told).substr(0, refusal_shown_max)));
   }
 
   Env& env_;
   Endpoint endpoint_;
+  std::shared_ptr<const TlsContext> tls_;  // null: plain text
   std::shared_ptr<Pool> pool_;
 };
 

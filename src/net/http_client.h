@@ -1,9 +1,10 @@
-// HTTP/1.1 client over TCP or a Unix socket, with kept-alive connections and a deadline on everything.
+// HTTP/1.1 client over TCP (plain or TLS) or a Unix socket, with kept-alive connections and a deadline on everything.
 #pragma once
 
 #include <memory>
 
 #include "base/env.h"
+#include "net/tls.h"
 #include "net/transport.h"
 
 namespace gantry::net {
@@ -13,18 +14,21 @@ struct Endpoint {
   std::string host;  // tcp: name or address
   int port = 0;
   std::string path;  // unix_socket
+  bool tls = false;  // tcp: https
+  TlsFiles tls_files;
 
   /// What goes into the Host header.
   std::string host_header() const;
-  /// "http://host:port" or "unix:///path".
+  /// "http://host:port", "https://host:port" or "unix:///path".
   std::string to_string() const;
 };
 
-/// "http://host:port[/]", "unix:///path" or "tcp://host:port"; https only once TLS is built in (a clear error until
-/// then).
+/// "http://host[:port][/]", "https://host[:port][/]", "unix:///path" or "tcp://host:port". No TLS files are named.
 Result<Endpoint> parse_endpoint(std::string_view url);
 
-/// `connections_idle_max` kept-alive connections are held for at most 50 s each.
+/// Reads the endpoint's TLS files: throws Error(invalid_input, not_found) if they cannot be used. Error(unavailable) of
+/// an exchange says why a server's certificate is not believed. `connections_idle_max` kept-alive connections are held
+/// for at most 50 s each.
 std::shared_ptr<Transport> make_http_client(Env& env, Endpoint endpoint, std::size_t connections_idle_max = 64);
 
 }  // namespace gantry::net

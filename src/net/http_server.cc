@@ -58,6 +58,7 @@ class HttpServer::Impl {
 
   int port() const { return port_; }
   std::size_t connections() const { return connections_.size(); }
+  void use_tls(std::shared_ptr<const TlsContext> context) { context_.tls = std::move(context); }
   void start();
   Async<> stop(Duration grace);
 
@@ -82,7 +83,7 @@ class HttpServer::Impl {
 
 HttpServer::Impl::Impl(Env& env, const std::string& listen_address, Handler& handler, ServerLimits limits)
     : env_(env),
-      context_{.env = env, .handler = handler, .limits = limits, .date = {}},
+      context_{.env = env, .handler = handler, .limits = limits, .date = {}, .tls = {}, .handshakes = {}},
       acceptor_(env.executor()),
       scope_(env.executor(), "http server") {
   tcp::endpoint endpoint = parse_listen_address(listen_address);
@@ -96,8 +97,8 @@ HttpServer::Impl::Impl(Env& env, const std::string& listen_address, Handler& han
                 "is another program using this port?");
   }
   port_ = acceptor_.local_endpoint().port();
-  Duration shortest =
-      std::min({limits.header_timeout, limits.idle_timeout, limits.body_stall_timeout, limits.write_stall_timeout});
+  Duration shortest = std::min({limits.handshake_timeout, limits.header_timeout, limits.idle_timeout,
+                                limits.body_stall_timeout, limits.write_stall_timeout});
   sweep_period_ = std::clamp(shortest / 4, sweep_period_min, sweep_period_max);
 }
 
@@ -181,6 +182,7 @@ HttpServer::HttpServer(Env& env, std::string listen_address, Handler& handler, S
     : impl_(std::make_unique<Impl>(env, listen_address, handler, limits)) {}
 
 HttpServer::~HttpServer() = default;
+void HttpServer::use_tls(std::shared_ptr<const TlsContext> context) { impl_->use_tls(std::move(context)); }
 int HttpServer::port() const { return impl_->port(); }
 std::size_t HttpServer::connections() const { return impl_->connections(); }
 void HttpServer::start() { impl_->start(); }

@@ -1,11 +1,12 @@
-// HTTP/1.1 server on one listening socket: one coroutine a connection, deadlines on headers, bodies, writes and idle
-// connections (design 3.18).
+// HTTP/1.1 server on one listening socket, plain or TLS: one coroutine a connection, deadlines on handshakes, headers,
+// bodies, writes and idle connections (design 3.18).
 //
 // Bytes: a body is read when its handler asks for it and not before, so a connection holds at most 64 KB that nobody
-// has consumed (4 KB while idle), all together at most connections_max times that; what a handler reads is its own to
-// bound. A request that breaks the protocol is answered 400, 417 or 431 and its connection closed; one that is too slow
-// is closed without an answer. A handler may answer before it has read the body: up to 64 KB of the rest are read away,
-// else the connection is closed.
+// has consumed (4 KB while idle), all together at most connections_max times that. What handlers then keep of the
+// bodies (read_all does, until the answer is sent) is bounded over all connections: who wants more gets
+// Error(unavailable). A request that breaks the protocol is answered 400, 417 or 431 and its connection closed; one
+// that is too slow is closed without an answer. A handler may answer before it has read the body: up to 64 KB of the
+// rest are read away, else the connection is closed.
 //
 // Deadlines are checked once a second (more often if one is shorter), so they may be exceeded by that much.
 #pragma once
@@ -14,16 +15,20 @@
 
 #include "base/env.h"
 #include "net/http.h"
+#include "net/tls.h"
 
 namespace gantry::net {
 
 struct ServerLimits {
   std::size_t header_bytes_max = 32 * 1024;
   std::size_t connections_max = 20'000;
-  Duration header_timeout = seconds(10);       // from the first byte of a request to the end of its header
-  Duration idle_timeout = seconds(75);         // between requests
-  Duration body_stall_timeout = seconds(30);   // between two reads of one body
-  Duration write_stall_timeout = seconds(30);  // between two writes of one response
+  std::size_t bodies_bytes_max = std::size_t{256} << 20;  // that handlers keep of all requests together
+  std::size_t handshakes_max = 512;                       // of TLS at the same time; the oldest makes room for one more
+  Duration handshake_timeout = seconds(10);               // from the connection to the end of TLS's handshake
+  Duration header_timeout = seconds(10);                  // from the first byte of a request to the end of its header
+  Duration idle_timeout = seconds(75);                    // between requests
+  Duration body_stall_timeout = seconds(30);              // between two reads of one body
+  Duration write_stall_timeout = seconds(30);             // between two writes of one response
 };
 
 class HttpServer {
@@ -32,6 +37,9 @@ class HttpServer {
   HttpServer(Env& env, std::string listen_address, Handler& handler, ServerLimits limits = {});
   ~HttpServer();
 
+  /// From now on connections speak TLS; those that are open go on as they are. Call it again to replace the
+  /// certificate. Who speaks plain HTTP is told so with 400.
+  void use_tls(std::shared_ptr<const TlsContext> context);
   /// The port that was bound.
   int port() const;
   std::size_t connections() const;

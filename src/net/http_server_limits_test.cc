@@ -56,6 +56,72 @@ NET_TEST(HttpServer, ServesAHundredAtATime) {
   EXPECT_EQ(server.connections(), 100u);
 }
 
+/// Another body, and how much of it was read.
+class MeasuredBody : public BodyReader {
+ public:
+  MeasuredBody(std::shared_ptr<BodyReader> body, std::size_t& read) : body_(std::move(body)), read_(read) {}
+  Async<std::string> read_some() override {
+    std::string piece = co_await body_->read_some();
+    read_ += piece.size();
+    co_return piece;
+  }
+  void keep(std::size_t bytes) override { body_->keep(bytes); }
+
+ private:
+  std::shared_ptr<BodyReader> body_;
+  std::size_t& read_;
+};
+
+Async<Response> take_body(Request request, std::size_t& read) {
+  std::string refused;
+  try {
+    MeasuredBody body(request.body, read);
+    std::string bytes = co_await read_all(body, 10 << 20);
+    co_return text_response("took " + std::to_string(bytes.size()) + ".");
+  } catch (const Error& error) {
+    refused = error_code_name(error.code());
+  }
+  co_return text_response(refused + ".", 503);
+}
+
+NET_TEST(HttpServer, BoundsTheBodiesOfAllRequestsTogether) {
+  ServerLimits limits;
+  limits.bodies_bytes_max = 1'000'000;
+  std::size_t read = 0;
+  auto& server = world.serve([&read](Request request) { return take_body(std::move(request), read); }, limits);
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 800000\r\n\r\n";
+  RawPeer first = co_await RawPeer::connect(world.env, server.port());
+  co_await first.send(head + std::string(600'000, 'x'));
+  co_await world.until([&read] { return read == 600'000; });
+  RawPeer second = co_await RawPeer::connect(world.env, server.port());
+  co_await second.send(head + std::string(600'000, 'x'));
+  std::string refusal = co_await second.read_until("unavailable.");
+  EXPECT_TRUE(refusal.starts_with("HTTP/1.1 503"));
+  second.close();
+  co_await first.send(std::string(200'000, 'x'));
+  co_await first.read_until("took 800000.");
+  co_await first.send(head + std::string(800'000, 'x'));
+  co_await first.read_until("took 800000.");
+  RawPeer third = co_await RawPeer::connect(world.env, server.port());
+  co_await third.send(head + std::string(800'000, 'x'));
+  co_await third.read_until("took 800000.");
+}
+
+NET_TEST(HttpServer, ABodyThatBreaksOffNoLongerCounts) {
+  ServerLimits limits;
+  limits.bodies_bytes_max = 1'000'000;
+  std::size_t read = 0;
+  auto& server = world.serve([&read](Request request) { return take_body(std::move(request), read); }, limits);
+  const std::string head = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 800000\r\n\r\n";
+  for (std::size_t i = 1; i <= 3; ++i) {
+    RawPeer peer = co_await RawPeer::connect(world.env, server.port());
+    co_await peer.send(head + std::string(600'000, 'x'));
+    co_await world.until([&] { return read == i * 600'000; });
+    peer.close();
+    co_await world.until([&server] { return server.connections() == 0; });
+  }
+}
+
 /// Lets this process open no more files while it exists.
 class NoMoreFiles {
  public:

@@ -22,6 +22,20 @@ TEST(Headers, AreFoundWithoutCase) {
   EXPECT_FALSE(headers.has("content-typ"));
 }
 
+TEST(Status, BecomesAnErrorCode) {
+  EXPECT_EQ(error_code_of_status(302), ErrorCode::internal);
+  EXPECT_EQ(error_code_of_status(400), ErrorCode::invalid_input);
+  EXPECT_EQ(error_code_of_status(401), ErrorCode::not_authenticated);
+  EXPECT_EQ(error_code_of_status(403), ErrorCode::not_authorized);
+  EXPECT_EQ(error_code_of_status(404), ErrorCode::not_found);
+  EXPECT_EQ(error_code_of_status(405), ErrorCode::invalid_input);
+  EXPECT_EQ(error_code_of_status(409), ErrorCode::conflict);
+  EXPECT_EQ(error_code_of_status(410), ErrorCode::expired);
+  EXPECT_EQ(error_code_of_status(413), ErrorCode::too_large);
+  EXPECT_EQ(error_code_of_status(424), ErrorCode::not_found);
+  for (int status : {408, 429, 500, 502, 503, 504}) EXPECT_EQ(error_code_of_status(status), ErrorCode::unavailable);
+}
+
 TEST(Method, NamesRoundTrip) {
   for (auto method :
        {Method::get, Method::head, Method::post, Method::put, Method::delete_, Method::options, Method::patch}) {
@@ -106,7 +120,9 @@ TEST(Endpoint, RefusesWhatItIsNot) {
     EXPECT_EQ(endpoint.error().code(), ErrorCode::invalid_input) << url;
     EXPECT_FALSE(endpoint.error().hint().empty()) << url;
   }
-  EXPECT_EQ(parse_endpoint("https://a").error().code(), ErrorCode::unsupported);
+  EXPECT_EQ(parse_endpoint("https://a").value().to_string(), "https://a:443");
+  EXPECT_EQ(parse_endpoint("https://a").value().host_header(), "a");
+  EXPECT_EQ(parse_endpoint("https://[::1]:8443/").value().host_header(), "[::1]:8443");
 }
 
 }  // namespace

@@ -15,6 +15,9 @@ class RequestLink final : public BodyReader, public PeerWatch {
       : connection_(std::move(connection)), request_(request) {}
 
   Async<std::string> read_some() override { return read(connection_.lock(), request_); }
+  void keep(std::size_t bytes) override {
+    if (auto connection = connection_.lock()) connection->keep_body(request_, bytes);
+  }
 
   void on_gone(std::function<void()> gone) override {
     if (auto connection = connection_.lock()) connection->watch_peer(request_, std::move(gone));
@@ -51,6 +54,20 @@ class DeliveryReport {
   std::function<void()> undelivered_;
 };
 
+/// The place of a TLS handshake among those under way.
+class UnderWay {
+ public:
+  UnderWay(std::list<ServerConnection*>& all, ServerConnection* self)
+      : all_(all), place_(all.insert(all.end(), self)) {}
+  UnderWay(const UnderWay&) = delete;
+  UnderWay& operator=(const UnderWay&) = delete;
+  ~UnderWay() { all_.erase(place_); }
+
+ private:
+  std::list<ServerConnection*>& all_;
+  std::list<ServerConnection*>::iterator place_;
+};
+
 Response error_response(int status, std::string_view code, std::string_view message) {
   Response response;
   response.status = status;
@@ -62,7 +79,9 @@ Response error_response(int status, std::string_view code, std::string_view mess
 }  // namespace
 
 ServerConnection::ServerConnection(ServerContext& server, StreamSocket socket, std::string peer, bool peer_is_loopback)
-    : server_(server), channel_(std::move(socket)), peer_(std::move(peer)), peer_is_loopback_(peer_is_loopback) {}
+    : server_(server), channel_(std::move(socket)), peer_(std::move(peer)), peer_is_loopback_(peer_is_loopback) {
+  if (server.tls) channel_.accept_tls(server.tls);
+}
 
 Async<> ServerConnection::run(std::shared_ptr<ServerConnection> self) {
   std::exception_ptr failure;
@@ -72,6 +91,7 @@ Async<> ServerConnection::run(std::shared_ptr<ServerConnection> self) {
     failure = std::current_exception();
   }
   ++self->request_;  // links to the last request are stale
+  self->release_body();
   self->gone_ = nullptr;
   self->channel_.close();
   if (failure && !is_cancelled(failure)) {
@@ -79,7 +99,29 @@ Async<> ServerConnection::run(std::shared_ptr<ServerConnection> self) {
   }
 }
 
+Async<bool> ServerConnection::secure() {
+  UnderWay handshake(server_.handshakes, this);
+  if (server_.handshakes.size() > server_.limits.handshakes_max) server_.handshakes.front()->abort();
+  read_deadline_ = server_.env.uptime() + server_.limits.handshake_timeout;
+  auto first = co_await channel_.first_byte();
+  if (!first) co_return false;
+  if (*first >= 'A' && *first <= 'Z') {  // no TLS record begins with a letter, every request does
+    channel_.drop_tls();
+    co_return co_await refuse(400, "this port speaks TLS: use https:// instead of http://");
+  }
+  IoError error = co_await channel_.handshake();
+  read_deadline_ = never;
+  if (error) {
+    log_debug("http server: no TLS connection with {}: {} {}", peer_, error.message(), channel_.tls()->trouble());
+  }
+  co_return !error;
+}
+
 Async<> ServerConnection::serve() {
+  if (channel_.tls()) {
+    bool secured = co_await secure();
+    if (!secured) co_return;
+  }
   int turns = 0;
   while (co_await read_header()) {
     bool go_on = co_await answer();
@@ -139,6 +181,7 @@ Request ServerConnection::make_request() {
   request.headers = std::move(parser_->headers);
   request.peer = peer_;
   request.peer_is_loopback = peer_is_loopback_;
+  request.encrypted = channel_.tls() != nullptr;
   request.content_length = parser_->content_length();
   request.body = link;
   request.peer_watch = std::move(link);
@@ -161,6 +204,7 @@ Async<bool> ServerConnection::answer() {
   }
   bool go_on = co_await deliver(std::move(response));
   ++request_;
+  release_body();
   co_return go_on && !channel_.is_reading();
 }
 
@@ -189,6 +233,7 @@ Async<bool> ServerConnection::deliver(Response response) {
     if (!sent) co_return false;
   }
   report.delivered();
+  release_body();  // not only once the rest of it was read away
   if (out_.capacity() > output_bytes_kept_max) out_ = std::string();
 
   if (plan.keep_alive && !body_broken_) {
@@ -196,6 +241,7 @@ Async<bool> ServerConnection::deliver(Response response) {
     bool drained = co_await drain_body();
     if (drained) co_return true;
   }
+  channel_.say_end();
   if (!parser_->body_done()) co_await linger();
   co_return false;
 }
@@ -290,7 +336,9 @@ void ServerConnection::check_deadlines(Duration now) {
 }
 
 void ServerConnection::close_if_idle() {
-  if (idle_) channel_.close();
+  if (!idle_) return;
+  channel_.say_end();
+  channel_.close();
 }
 
 void ServerConnection::abort() {
@@ -325,6 +373,18 @@ Async<std::string> ServerConnection::read_body(std::uint64_t request) {
   if (is_watching()) arm_watch();  // it rests while the body is read
   co_return std::move(piece.bytes);
 }
+
+void ServerConnection::keep_body(std::uint64_t request, std::size_t bytes) {
+  if (request != request_) return;  // it was answered without waiting for this
+  if (bytes > server_.limits.bodies_bytes_max - server_.bodies_bytes) {
+    release_body();  // whoever is refused keeps nothing
+    throw Error(ErrorCode::unavailable, "too many large requests at once", "try again in a moment");
+  }
+  server_.bodies_bytes += bytes;
+  body_kept_ += bytes;
+}
+
+void ServerConnection::release_body() { server_.bodies_bytes -= std::exchange(body_kept_, 0); }
 
 void ServerConnection::watch_peer(std::uint64_t request, std::function<void()> gone) {
   if (request != request_) return;

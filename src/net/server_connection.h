@@ -4,6 +4,8 @@
 // watch may outlive the request: then reading throws and watching does nothing.
 #pragma once
 
+#include <list>
+
 #include "base/env.h"
 #include "net/channel.h"
 #include "net/http_server.h"
@@ -16,9 +18,12 @@ struct ServerContext {
   Env& env;
   Handler& handler;
   ServerLimits limits;
-  std::string date;        // for the Date header; refreshed by the sweeper
-  bool stopping = false;   // answer what was asked, then close
-  bool cancelled = false;  // stop now
+  std::string date;                               // for the Date header; refreshed by the sweeper
+  std::shared_ptr<const TlsContext> tls;          // null: plain text
+  std::list<class ServerConnection*> handshakes;  // under way, the oldest first
+  std::size_t bodies_bytes = 0;                   // that handlers keep
+  bool stopping = false;                          // answer what was asked, then close
+  bool cancelled = false;                         // stop now
 };
 
 class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
@@ -37,12 +42,15 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
 
   // For RequestLink.
   Async<std::string> read_body(std::uint64_t request);
+  void keep_body(std::uint64_t request, std::size_t bytes);
   void watch_peer(std::uint64_t request, std::function<void()> gone);
 
  private:
   static constexpr Duration never = Duration::max();
 
   Async<> serve();
+  /// False if no TLS connection came about, or the client does not speak TLS and was told so.
+  Async<bool> secure();
   Async<bool> read_header();
   Async<bool> refuse(int status, std::string reason);
   Async<bool> answer();
@@ -54,6 +62,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   Async<bool> send_stream(std::shared_ptr<BodyReader> stream, ResponsePlan plan);
   Async<> pump(std::shared_ptr<BodyReader> stream, ResponsePlan plan);
   Async<> send_piece(std::string bytes, bool chunked);
+  void release_body();
   Async<bool> drain_body();
   Async<> linger();
 
@@ -72,6 +81,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   std::string out_;
 
   std::uint64_t request_ = 0;   // the one being answered; a link to another one is stale
+  std::size_t body_kept_ = 0;   // of its body, counted in server_.bodies_bytes
   bool idle_ = true;            // no byte of a request has come
   bool continue_owed_ = false;  // the client waits for "100 Continue" before it sends the body
   bool body_broken_ = false;    // no more requests can be read from here

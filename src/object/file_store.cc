@@ -21,6 +21,8 @@ namespace gantry::object {
 
 namespace {
 
+constexpr int shards = 256;  // by the first byte of the hash
+
 std::string hex(const std::uint8_t* bytes, std::size_t count) {
   std::string text;
   for (std::size_t i = 0; i < count; ++i) text += fmt::format("{:02x}", bytes[i]);
@@ -128,6 +130,7 @@ class FileStore : public ObjectStore {
   Async<OpenObject> open(std::string name, std::int64_t offset, std::int64_t bytes) override;
   Async<ObjectInfo> info(std::string name) override;
   Async<> remove(std::string name) override;
+  Async<std::optional<std::vector<std::string>>> names(int part) override;
 
  private:
   void lock();
@@ -275,6 +278,26 @@ Async<> FileStore::remove(std::string name) {
   check_name(name);
   // Not made durable: after a crash the object may be back, and whoever expires objects removes it again.
   co_await env_.blocking([path = path_of(name)] { unlink_file(path); });
+}
+
+/// Blocks. What is no whole object is passed over.
+std::vector<std::string> names_in(const std::string& shard) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (std::filesystem::directory_iterator entry(shard, error), end; !error && entry != end; entry.increment(error)) {
+    try {
+      auto trailer = read_trailer(*open_file(entry->path().string(), OpenMode::read));
+      if (trailer) names.push_back(std::move(trailer->name));
+    } catch (const Error&) {  // removed meanwhile
+    }
+  }
+  return names;
+}
+
+Async<std::optional<std::vector<std::string>>> FileStore::names(int part) {
+  if (part < 0 || part >= shards) co_return std::nullopt;
+  std::string shard = fmt::format("{}/objects/{:02x}", directory_, part);
+  co_return co_await env_.blocking([shard] { return names_in(shard); });
 }
 
 }  // namespace

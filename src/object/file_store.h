@@ -1,9 +1,8 @@
 // Objects in a directory of the local disk: the embedded default.
 //
 //   <directory>/lock               held by the one process that uses the directory
-//   <directory>/temp/<random>      objects on their way in; whatever lies here at a start is from a crash and is
-//   removed <directory>/objects/ab/cdef..  one file an object, named by the SHA-256 of the object's name
-//   (object/object_file.h)
+//   <directory>/temp/<random>      objects on their way in; what lies here at a start is from a crash, and is removed
+//   <directory>/objects/ab/cdef..  one file an object, named by the SHA-256 of its name (object/object_file.h)
 //
 // A put is written to temp/, made durable, and renamed: after a crash a name leads to the old object or to the new one,
 // whole. Names are only ever hashed and compared, never used as paths.

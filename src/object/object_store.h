@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/async.h"
 #include "net/http.h"
@@ -39,6 +41,12 @@ class ObjectStore {
   virtual Async<ObjectInfo> info(std::string name) = 0;
   /// Removing what is not there is fine.
   virtual Async<> remove(std::string name) = 0;
+
+  /// The names in a part of the store, of what was there all the time; parts count from 0, nothing past the last one.
+  virtual Async<std::optional<std::vector<std::string>>> names(int part) {
+    static_cast<void>(part);
+    co_return std::nullopt;
+  }
 };
 
 }  // namespace gantry::object

@@ -1,9 +1,9 @@
 #include "server/cold.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/planted.h"
-#include "core/state/codec.h"
 
 namespace gantry::server {
 
@@ -59,6 +59,19 @@ Async<> ColdRecords::ensure_artifacts(TaskId id) {
   }
 }
 
+Async<> ColdRecords::ensure_tasks(std::vector<TaskId> ids) {
+  std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
+  for (TaskId id : ids) co_await ensure_task(id);
+}
+
+Async<std::vector<store::Entry>> ColdRecords::scan(TableId table, std::optional<state::Key> after, std::size_t limit) {
+  co_await commits_.settled(state_.last_commit());
+  auto read = [store = store_, table, after = std::move(after), limit] {
+    return store->scan(table, after ? &*after : nullptr, limit);
+  };
+  co_return co_await env_.blocking(read);
+}
+
 Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
   if (state::Value cached = definitions_.find(sequence)) co_return cached;
   auto read = [store = store_, sequence] { return store->read(TableId::definition, {sequence, {}}); };
@@ -69,7 +82,55 @@ Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
   co_return value;
 }
 
+std::vector<queue::DependencyFacts> ColdRecords::read_facts(store::Store& store, const std::vector<TaskId>& ids) {
+  std::vector<queue::DependencyFacts> facts;
+  for (TaskId id : ids) {
+    Loaded loaded = read_task(store, id);
+    if (loaded.task) facts.push_back({id, loaded.task->sequence, loaded.task->state(), loaded.task->expires});
+  }
+  return facts;
+}
+
+Async<std::vector<queue::DependencyFacts>> ColdRecords::facts_of(std::vector<TaskId> ids) {
+  std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
+  if (ids.empty()) co_return std::vector<queue::DependencyFacts>();
+  auto read_them = [store = store_, ids = std::move(ids)] { return read_facts(*store, ids); };
+  co_return co_await env_.blocking(read_them);
+}
+
+Async<> ColdRecords::ensure_group(TaskGroupId id) {
+  for (int tries = 0; tries < loads_max; ++tries) {
+    std::uint64_t loads = loads_;
+    if (known_groups_.may_know(id)) co_await ensure<state::Group>(id);
+    co_await ensure_task(id);
+    if (loads_ == loads) co_return;  // nobody waited in between: nothing was forgotten again
+  }
+}
+
+bool ColdRecords::covers(const std::vector<queue::DependencyFacts>& facts,
+                         const std::vector<TaskId>& dependencies) const {
+  boost::unordered_flat_set<TaskId> told;
+  for (const auto& fact : facts) told.insert(fact.id);
+  return std::ranges::all_of(dependencies, [&](TaskId id) {
+    return state_.table<state::Task>().find(id) || told.contains(id) || !known_.may_know(id);
+  });
+}
+
+Async<std::vector<queue::DependencyFacts>> ColdRecords::ensure_for_create(TaskId id, TaskGroupId group,
+                                                                          std::vector<TaskId> dependencies) {
+  std::vector<queue::DependencyFacts> facts;
+  for (int tries = 0; tries < loads_max; ++tries) {
+    facts = co_await facts_of(dependencies);
+    std::uint64_t loads = loads_;
+    co_await ensure_group(group);
+    co_await ensure_task(id);
+    if (loads_ == loads && covers(facts, dependencies)) break;
+  }
+  co_return facts;
+}
+
 Async<bool> ColdRecords::load(TaskId id) {
+  ++loads_;
   if (auto other = loading_.find(id); other != loading_.end()) {
     auto done = other->second;
     co_await done->wait();
@@ -100,15 +161,23 @@ Async<bool> ColdRecords::load(TaskId id) {
   co_return exists;
 }
 
+ColdRecords::Loaded ColdRecords::read_task(store::Store& store, TaskId id) {
+  Loaded loaded;
+  state::Value number = store.read(TableId::task_id, {0, id.to_string()});
+  if (!number) return loaded;
+  std::uint64_t sequence = 0;
+  std::from_chars(number->data(), number->data() + number->size(), sequence);
+  state::Value record = store.read(TableId::resolved_task, {sequence, {}});
+  if (record) loaded.task = value_or_throw(state::decode_task(sequence, *record));
+  return loaded;
+}
+
 ColdRecords::Loaded ColdRecords::read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence) {
   Loaded loaded;
   if (with_task) {
-    state::Value number = store.read(TableId::task_id, {0, id.to_string()});
-    if (!number) return loaded;
-    std::from_chars(number->data(), number->data() + number->size(), sequence);
-    state::Value record = store.read(TableId::resolved_task, {sequence, {}});
-    if (!record) return loaded;
-    loaded.task = value_or_throw(state::decode_task(sequence, *record));
+    loaded = read_task(store, id);
+    if (!loaded.task) return loaded;
+    sequence = loaded.task->sequence;
   }
   state::Key after{sequence, {}};
   for (;;) {

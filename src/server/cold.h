@@ -5,13 +5,17 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
 #include "base/env.h"
+#include "core/queue/create.h"
+#include "core/state/codec.h"
 #include "core/state/state.h"
+#include "server/commit.h"
 #include "store/store.h"
 
 namespace gantry::server {
@@ -22,6 +26,8 @@ inline constexpr std::size_t definition_cache_bytes_max = 4u << 20;
 class KnownTasks {
  public:
   void add(TaskId id) { fingerprints_.insert(id.hash()); }
+  void remove(TaskId id) { fingerprints_.erase(id.hash()); }
+  void reserve(std::size_t count) { fingerprints_.reserve(count); }
   bool may_know(TaskId id) const { return fingerprints_.contains(id.hash()); }
   std::size_t size() const { return fingerprints_.size(); }
   void clear() { fingerprints_.clear(); }
@@ -53,17 +59,36 @@ class DefinitionCache {
 
 class ColdRecords {
  public:
-  ColdRecords(Env& env, state::State& state) : env_(env), state_(state) {}
+  ColdRecords(Env& env, state::State& state, CommitLoop& commits) : env_(env), state_(state), commits_(commits) {}
   void attach(std::shared_ptr<store::Store> store) { store_ = std::move(store); }
 
   /// Afterwards the task is in memory if it exists at all. Throws what the store throws.
   Async<> ensure_task(TaskId id);
   /// Afterwards the task and all of its artifacts are in memory.
   Async<> ensure_artifacts(TaskId id);
+  /// Afterwards the record is in memory if it exists at all. Throws what the store throws.
+  template <state::ColdRecord Record>
+  Async<> ensure(typename Record::Id id);
+  /// Afterwards those of the tasks that exist are in memory.
+  Async<> ensure_tasks(std::vector<TaskId> ids);
+  /// Afterwards the group's record and the task whose id it has are in memory, both at once, if they exist at all.
+  Async<> ensure_group(TaskGroupId id);
+  /// Afterwards the task `id` and what a definition with this group names are in memory, all at once, as ensure_group()
+  /// does; of those of `dependencies` that are not in memory but exist, what create() needs to know is returned.
+  Async<std::vector<queue::DependencyFacts>> ensure_for_create(TaskId id, TaskGroupId group,
+                                                               std::vector<TaskId> dependencies);
+  /// Up to `limit` stored rows after `after` (null: from the first), as of now: waits until all decisions so far are
+  /// durable. Throws what the store throws.
+  Async<std::vector<store::Entry>> scan(state::TableId table, std::optional<state::Key> after, std::size_t limit);
   /// The definition that was stored under this sequence. Throws Error(corrupt) if it is missing.
   Async<state::Value> definition(std::uint64_t sequence);
 
+  /// How often somebody had to wait for a record so far: while it stays the same, nothing is forgotten.
+  std::uint64_t loads() const { return loads_; }
+
   KnownTasks& known() { return known_; }
+  /// The stored groups: all of them, and some that are gone.
+  KnownTasks& known_groups() { return known_groups_; }
   DefinitionCache& definitions() { return definitions_; }
 
  private:
@@ -71,16 +96,56 @@ class ColdRecords {
     std::optional<state::Task> task;
     std::vector<state::Artifact> artifacts;
   };
+  /// Of a resolved task the record alone.
+  static Loaded read_task(store::Store& store, TaskId id);
   static Loaded read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence);
+  static std::vector<queue::DependencyFacts> read_facts(store::Store& store, const std::vector<TaskId>& ids);
+  Async<std::vector<queue::DependencyFacts>> facts_of(std::vector<TaskId> ids);
+  /// Whether each dependency that exists is in memory or among the facts: one may have been forgotten while the facts
+  /// were read.
+  bool covers(const std::vector<queue::DependencyFacts>& facts, const std::vector<TaskId>& dependencies) const;
   /// False if there is no such task. If somebody else is loading it, waits for that and says true: look again.
   Async<bool> load(TaskId id);
 
   Env& env_;
   state::State& state_;
+  CommitLoop& commits_;
   std::shared_ptr<store::Store> store_;
   KnownTasks known_;
+  KnownTasks known_groups_;
+  std::uint64_t loads_ = 0;  // that somebody had to wait for
   DefinitionCache definitions_;
   boost::unordered_flat_map<TaskId, std::shared_ptr<Event>> loading_;  // one load of a task at a time
+  std::map<std::pair<state::TableId, state::Key>, std::shared_ptr<Event>> loading_rows_;
 };
+
+template <state::ColdRecord Record>
+Async<> ColdRecords::ensure(typename Record::Id id) {
+  const std::pair<state::TableId, state::Key> place{Record::table_id, Record::store_key(id)};
+  for (;;) {
+    if (state_.table<Record>().find(id)) co_return;
+    auto other = loading_rows_.find(place);
+    if (other == loading_rows_.end()) break;
+    auto done = other->second;
+    ++loads_;
+    co_await done->wait();
+  }
+  ++loads_;
+  auto done = std::make_shared<Event>();
+  loading_rows_.emplace(place, done);
+  std::exception_ptr failure;
+  try {
+    // What was erased a moment ago must not come back.
+    co_await commits_.settled(state_.table<Record>().newest_version());
+    auto read = [store = store_, key = place.second] { return store->read(Record::table_id, key); };
+    state::Value value = co_await env_.blocking(read);
+    if (value) state_.load(value_or_throw(state::decode<Record>(place.second, *value)));
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  loading_rows_.erase(place);
+  done->notify_all();
+  if (failure) std::rethrow_exception(failure);
+}
 
 }  // namespace gantry::server

@@ -15,7 +15,7 @@ state::Write clock_write(const state::State& state) {
   std::string bytes;
   JsonWriter out(bytes);
   out.begin_object().field("v", 1).field("commit", state.last_commit()).field("sequence", state.last_sequence());
-  out.field("time", to_ms(state.last_time())).end_object();
+  out.field("event", state.last_event()).field("time", to_ms(state.last_time())).end_object();
   return {state::TableId::meta, {0, "clock"}, std::make_shared<const std::string>(std::move(bytes))};
 }
 
@@ -35,6 +35,9 @@ void CommitLoop::attach(store::Store& store) {
 
 std::uint64_t CommitLoop::stage(state::Transaction& tx, bool keep) {
   if (!keep || lost_now_) return tx.abandon();  // lost: settled() refuses whatever the decision was
+  if (!tx.changes().empty()) {
+    for (const auto& listener : before_stage_) listener(tx);
+  }
   state::Staged staged = tx.take();
   std::uint64_t version = staged.read_version;
   if (!staged.sequence) return version;

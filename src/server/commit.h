@@ -44,6 +44,8 @@ class CommitLoop {
   std::uint64_t durable() const { return durable_; }
   const state::State& state() const { return state_; }
 
+  /// Called when a decision is kept, before it becomes writes: may add rows that belong to it.
+  void before_stage(std::function<void(state::Transaction&)> listener) { before_stage_.push_back(std::move(listener)); }
   /// Called for each change in order, once it is durable.
   void on_change(std::function<void(const state::Change&)> listener) { listeners_.push_back(std::move(listener)); }
   /// Called after each group, for upkeep.
@@ -88,6 +90,7 @@ class CommitLoop {
   std::deque<Waiter> waiters_;  // nearly ordered by version
   std::vector<std::function<void(const state::Change&)>> listeners_;
   std::vector<std::function<void()>> group_listeners_;
+  std::vector<std::function<void(state::Transaction&)>> before_stage_;
   std::function<void()> undone_;
   std::function<void(std::string)> lost_;
   std::string trouble_;

@@ -1,5 +1,7 @@
 #include "server/live_logs.h"
 
+#include <algorithm>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 
@@ -44,6 +46,21 @@ std::string read_piece(int file, const std::string& path, std::int64_t offset, s
   return piece;
 }
 
+}  // namespace
+
+namespace {
+/// The run whose log is in the file of this name: "<task>-<run>.log".
+std::optional<wire::RunRef> run_of(std::string_view name) {
+  constexpr std::string_view suffix = ".log";
+  auto dash = name.rfind('-');
+  if (!name.ends_with(suffix) || dash == std::string_view::npos) return std::nullopt;
+  auto task = TaskId::parse(name.substr(0, dash));
+  std::string_view digits = name.substr(dash + 1, name.size() - dash - 1 - suffix.size());
+  int run = -1;
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), run);
+  if (!task || error != std::errc() || end != digits.data() + digits.size() || run < 0) return std::nullopt;
+  return wire::RunRef{*task, run};
+}
 }  // namespace
 
 LiveLogs::Log::~Log() {
@@ -96,6 +113,19 @@ bool LiveLogs::is_open(wire::RunRef run) const {
   auto found = logs_.find(run);
   if (found != logs_.end()) return found->second->exists;
   return ::access(path_of(run).c_str(), F_OK) == 0;
+}
+
+Async<std::vector<wire::RunRef>> LiveLogs::all_open() {
+  auto list = [directory = directory_] {
+    std::vector<wire::RunRef> runs;
+    for (const auto& file : std::filesystem::directory_iterator(directory)) {
+      if (auto run = run_of(file.path().filename().string())) runs.push_back(*run);
+    }
+    return runs;
+  };
+  std::vector<wire::RunRef> runs = co_await env_.blocking(list);
+  std::ranges::sort(runs);
+  co_return runs;
 }
 
 Async<std::shared_ptr<LiveLogs::Log>> LiveLogs::find(wire::RunRef run) {

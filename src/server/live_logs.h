@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/env.h"
 #include "net/http.h"
@@ -31,6 +32,8 @@ class LiveLogs {
   Async<std::int64_t> size(wire::RunRef run);
   /// Is there a log that has not been finished?
   bool is_open(wire::RunRef run) const;
+  /// Those for which is_open(), from before a restart, too.
+  Async<std::vector<wire::RunRef>> all_open();
   /// From `offset`. With `follow`, until finish(), waiting for the log to begin if it has not; without, what there is
   /// now, or nullptr if there is no such log.
   Async<std::shared_ptr<net::BodyReader>> read(wire::RunRef run, std::int64_t offset, bool follow);

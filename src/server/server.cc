@@ -7,11 +7,15 @@
 #include "base/log.h"
 #include "base/planted.h"
 #include "base/text.h"
+#include "core/index/intent.h"
 #include "core/queue/limits.h"
 #include "core/queue/resolve.h"
+#include "core/queue/work.h"
 #include "server/api/answers.h"
 #include "server/api/finish_log.h"
 #include "server/api/handlers.h"
+#include "server/api/object_service.h"
+#include "server/api/purge_cache.h"
 #include "server/load.h"
 
 namespace gantry::server {
@@ -22,10 +26,23 @@ constexpr Duration tick_gap_max = seconds(5);  // longer: nobody listened, lease
 constexpr Duration reopen_delay = seconds(1);
 constexpr Duration stop_wait = seconds(10);
 constexpr Duration step_down_wait = seconds(5);
-constexpr Duration last_words_max = seconds(15);  // for the agent of a run that was cancelled or lost
+constexpr std::size_t payload_kept_bytes_max = 10 * 1024;  // of a body that an error's answer repeats
+constexpr Duration last_words_max = seconds(15);           // for the agent of a run that was cancelled or lost
+constexpr int end_log_attempts_max = 1000;  // each after last_words_max: a full disk may take hours to notice
 
-/// What everyone may, with or without credentials (until roles say more).
-access::ScopeSet everyone() { return {"assume:anonymous", "queue:get-artifact:public/*"}; }
+/// A part of a sweep that is done at once.
+Async<bool> all_of(Async<> work) {
+  co_await std::move(work);
+  co_return true;
+}
+
+/// What everyone may, with or without credentials: what the role says.
+access::ScopeSet everyone() { return {"assume:anonymous"}; }
+
+OutboxLimits outbox_limits(const ServerSettings& settings) {
+  bool has_output = !settings.pulse_url.empty();
+  return settings.outbox_limits.value_or(has_output ? OutboxLimits() : outbox_limits_without_outputs);
+}
 
 }  // namespace
 
@@ -35,9 +52,11 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
       open_store_(std::move(open_store)),
       state_(std::make_unique<state::State>()),
       commits_(std::make_unique<CommitLoop>(env, *state_)),
-      cold_(env, *state_),
+      cold_(env, *state_, *commits_),
+      sealer_(std::move(settings_.seal_keys), settings_.seal_key_source),
       authenticator_(settings_.root, everyone()),
       logs_(settings_.log_directory.empty() ? nullptr : std::make_unique<LiveLogs>(env, settings_.log_directory)),
+      outbox_(env, *commits_, outbox_limits(settings_)),
       services_{env,
                 *commits_,
                 cold_,
@@ -46,29 +65,70 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
                 logs_.get(),
                 HmacSha256Key("object-urls:" + settings_.root.access_token),
                 settings_.public_url},
+      expiry_(services_, settings_.expiry),
       scope_(env.executor(), "server") {
   services_.long_poll = settings_.long_poll;
+  services_.end_log = [this](wire::RunRef run) {
+    if (!services_.stopping) scope_.spawn("log of " + run.task.to_string(), end_log(run));
+  };
+  services_.sealer = &sealer_;
+  authenticator_.attach(*state_, sealer_);
+  services_.outbox = &outbox_;
+  if (!settings_.pulse_url.empty()) {
+    pulse_ = std::make_unique<Pulse>(env, *commits_, outbox_, value_or_throw(parse_amqp_url(settings_.pulse_url)));
+    services_.pulse = pulse_.get();
+  }
   add_task_routes(router_, services_);
+  add_task_change_routes(router_, services_);
+  add_group_routes(router_, services_);
+  add_task_queue_routes(router_, services_);
+  add_worker_routes(router_, services_);
+  add_explain_routes(router_, services_);
   add_claim_routes(router_, services_);
   add_artifact_routes(router_, services_);
   add_object_routes(router_, services_);
   add_log_routes(router_, services_);
   add_node_routes(router_, services_);
+  add_index_routes(router_, services_);
+  add_purge_cache_routes(router_, services_);
+  add_object_service_routes(router_, services_);
+  add_reference_routes(router_, services_);
+  add_join_routes(router_, services_, HmacSha256Key("join-tokens:" + settings_.root.access_token));
+  add_event_routes(router_, services_);
+  add_auth_routes(router_, services_);
+  add_secret_routes(router_, services_);
   add_health_routes(router_, services_);
   auto metrics = [this](Call& call) { return serve_metrics(call); };
   router_.add({net::Method::get, "/metrics", "metrics", Dialect::native, metrics, false, {}});
+  add_expiry_steps();
   watch_changes();
 }
 
 Server::~Server() = default;
 
+void Server::add_expiry_steps() {
+  expiry_.add("purge requests", [this] { return all_of(expire_purge_requests(services_)); });
+  expiry_.add("index entries", [this] { return sweep_index(services_, index_tasks_, index_namespaces_); });
+  expiry_.add("objects", [this] { return sweep_objects(services_, object_cursor_); });
+}
+
 void Server::watch_changes() {
+  commits_->before_stage(index::note_completed);
+  commits_->before_stage([this](state::Transaction& tx) { outbox_.before_stage(tx); });
+  commits_->on_group([this] { outbox_.on_group(); });
   commits_->on_change([this](const state::Change& change) { on_change(change); });
+  commits_->on_change([this](const state::Change& change) { indexer_.on_change(change); });
   commits_->on_group([this] {
     cold_.definitions().trim(commits_->durable());
     state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());
+    state_->forget_cold(settings_.resolved_in_memory_max, commits_->durable());
+    if (queue::has_work(*state_)) work_news_.notify_all();
   });
-  commits_->on_undone([this] { wake_all(); });
+  commits_->on_undone([this] {
+    authenticator_.forget();
+    outbox_.on_undone();
+    wake_all();
+  });
   commits_->on_lost([this](std::string reason) {
     services_.leading = false;
     wake_all();
@@ -80,6 +140,7 @@ void Server::wake_all() {
   for (auto& [queue, line] : services_.claim_lines) line.wake_all();
   for (auto& [id, line] : services_.task_lines) line.wake_all();
   for (auto& [id, node] : services_.nodes) node.news.wake_all();
+  outbox_.news().notify_all();
 }
 
 void Server::on_change(const state::Change& change) {
@@ -110,15 +171,22 @@ void Server::on_change(const state::Change& change) {
 
 void Server::open_and_load() {
   store_ = open_store_();
-  load_state(*store_, *state_, cold_.known());
+  load_state(*store_, *state_, cold_.known(), cold_.known_groups());
   cold_.attach(store_);
   commits_->attach(*store_);
+  outbox_.attach(store_);
+  if (pulse_) pulse_->start(store_);
   listening_since_ = std::max(env_.now(), state_->last_time());
   last_tick_ = env_.uptime();
   last_tick_wall_ = env_.now();
   state_->table<state::Node>().for_each(
       [&](const state::Node& node) { services_.nodes[node.id].last_poll = env_.uptime(); });
+  authenticator_.forget();
+  access_upkeep_.begin(*store_);
   services_.leading = true;
+  if (logs_) scope_.spawn("old logs", end_old_logs());
+  indexer_.wake();
+  work_news_.notify_all();
 }
 
 void Server::start() {
@@ -127,6 +195,11 @@ void Server::start() {
   request_prefix_ = fmt::format("{:08x}", static_cast<std::uint32_t>(random));
   open_and_load();
   scope_.spawn("timers", run_timers());
+  scope_.spawn("access upkeep", access_upkeep_.run());
+  scope_.spawn("outbox", outbox_.keep_trimmed());
+  scope_.spawn("index", indexer_.run());
+  scope_.spawn("works", run_works());
+  scope_.spawn("expiry", expiry_.run());
 }
 
 Async<> Server::step_down(std::string reason) {
@@ -138,9 +211,11 @@ Async<> Server::step_down(std::string reason) {
     bool open = false;
     try {
       cold_.attach(nullptr);
+      outbox_.attach(nullptr);
       store_.reset();
       *state_ = state::State();
       cold_.known().clear();
+      cold_.known_groups().clear();
       cold_.definitions().clear();
       open_and_load();
       open = true;
@@ -186,19 +261,58 @@ Async<> Server::run_timers() {
   }
 }
 
+Async<> Server::run_works() {
+  for (;;) {
+    while (!services_.leading || !queue::has_work(*state_)) co_await work_news_.wait();
+    std::exception_ptr failure;
+    try {
+      auto tx = commits_->begin();
+      queue::continue_work(tx);
+      std::uint64_t version = commits_->stage(tx);
+      co_await commits_->settled(version);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    if (is_cancelled(failure)) co_return;
+    if (failure) co_await env_.sleep(tick);  // a full disk: the requests report it
+  }
+}
+
 /// The log of a run that did not end by its agent's report: the agent may say its last words, and then it is complete.
 Async<> Server::end_log(wire::RunRef run) {
-  co_await env_.sleep(last_words_max);
-  if (!services_.leading || !logs_->is_open(run)) co_return;
-  co_await cold_.ensure_task(run.task);
-  co_await finish_log(services_, run, -1);
+  for (int attempt = 0; attempt < end_log_attempts_max; ++attempt) {
+    co_await env_.sleep(last_words_max);
+    if (!logs_->is_open(run)) co_return;
+    if (!services_.leading) continue;
+    std::optional<Error> failure;
+    try {
+      co_await cold_.ensure_task(run.task);
+      co_await finish_log(services_, run, -1);
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (!failure) co_return;
+    log_warning("the log of run {} of task {} is not finished yet: {}", run.run, run.task.to_string(),
+                failure->message());
+  }
+}
+
+/// Of runs whose end nobody has heard of here: they were resolved just before this server started or read the state
+/// again.
+Async<> Server::end_old_logs() {
+  for (wire::RunRef run : co_await logs_->all_open()) {
+    co_await cold_.ensure_task(run.task);
+    const auto* task = state_->table<state::Task>().find(run.task);
+    auto index = static_cast<std::size_t>(run.run);
+    bool over = task && index < task->record.runs.size() && wire::is_resolved(task->record.runs[index].state);
+    if (over) scope_.spawn("log of " + run.task.to_string(), end_log(run));
+  }
 }
 
 Async<> Server::expire() {
   std::vector<NodeId> lost;
   for (const auto& [id, node] : services_.nodes) {
-    bool silent = node.waiting_for_disk == 0 && env_.uptime() - node.last_poll > queue::node_term;
-    if (silent && !state_->allocations_on(id).empty()) lost.push_back(id);
+    if (node.is_silent(env_.uptime()) && !state_->allocations_on(id).empty()) lost.push_back(id);
   }
   bool more = true;
   while (more) {
@@ -224,30 +338,27 @@ net::Response Server::preflight() const {
   response.headers.add("access-control-allow-origin", "*");
   response.headers.add("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE");
   response.headers.add("access-control-allow-headers",
-                       "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control");
+                       "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control,Last-Event-ID,"
+                       "X-Taskcluster-Trace-Id");
   response.headers.add("access-control-max-age", "900");
   return response;
 }
 
 Async<net::Response> Server::answer(Call& call) {
   auto query = net::parse_query(call.request.query());
-  if (!query) throw Error(ErrorCode::invalid_input, "the query has a broken % escape");
+  if (!query) {
+    throw Error(ErrorCode::invalid_input, "the query has a broken % escape").with_fault(InputFault::arguments);
+  }
   call.query = std::move(*query);
   for (const auto& [key, value] : call.query) {
     bool known = std::ranges::find(call.route->query_keys, key) != call.route->query_keys.end();
     if (!known && key != "bewit") {
-      throw Error(ErrorCode::invalid_input, fmt::format("unknown query parameter \"{}\"", shorten(key, 60)));
+      throw Error(ErrorCode::invalid_input, fmt::format("unknown query parameter \"{}\"", shorten(key, 60)))
+          .with_fault(InputFault::arguments);
     }
   }
-  const net::Headers& headers = call.request.headers;
   if (call.route->authenticated) {
-    auth::RequestHead head{net::method_name(call.request.method),
-                           call.request.target,
-                           headers.get("host"),
-                           headers.get("x-forwarded-port"),
-                           headers.get("x-forwarded-proto"),
-                           headers.get("authorization")};
-    call.identity = value_or_throw(authenticator_.authenticate(head, env_.now()));
+    call.identity = value_or_throw(authenticator_.authenticate(request_head(call.request), env_.now()));
   }
   bool health = !call.route->authenticated;
   if (!services_.leading && !health) {
@@ -272,7 +383,9 @@ Async<net::Response> Server::handle(net::Request request) {
   } else {
     std::exception_ptr failure;
     try {
-      if (match.bad_escape) throw Error(ErrorCode::invalid_input, "the path has a broken % escape");
+      if (match.bad_escape) {
+        throw Error(ErrorCode::invalid_input, "the path has a broken % escape").with_fault(InputFault::arguments);
+      }
       response = co_await answer(call);
     } catch (...) {
       failure = std::current_exception();
@@ -282,12 +395,16 @@ Async<net::Response> Server::handle(net::Request request) {
       if (http_status(error.code()) == 500) {
         log_error("{} {} ({}): {}", match.route->name, call.request.path(), call.request_id, error.message());
       }
-      response = error_response(error, match.route->dialect, match.route->name, call.request_id, env_.now());
+      response = error_response(error, call, env_.now());
     }
   }
   response.headers.add("x-for-request-id", call.request_id);
   response.headers.add("cache-control", "no-store");
   response.headers.add("access-control-allow-origin", "*");
+  if (!call.request.headers.get("origin").empty()) {  // a browser, which hides all other headers from its page
+    response.headers.add("access-control-expose-headers",
+                         "x-for-request-id,x-for-trace-id,x-taskcluster-artifact-storage-type,location,retry-after");
+  }
   metrics_.count_request(match.route ? match.route->name : "none", response.status, env_.uptime_us() - begin_us);
   --requests_;
   if (requests_ == 0) requests_done_.notify_all();
@@ -301,6 +418,7 @@ Async<> Server::stop() {
   while (requests_ > 0 && env_.uptime() < until) co_await requests_done_.wait_for(env_, milliseconds(100));
   scope_.cancel();
   co_await scope_.join();
+  if (pulse_) co_await pulse_->stop();
   // What is staged is written before the store goes away.
   std::uint64_t last = state_->last_commit();
   while (services_.leading && !commits_->is_settled(last) && env_.uptime() < until) {
@@ -313,14 +431,30 @@ Async<std::string> json_body(Call& call, std::size_t bytes_max) {
   if (body.empty()) co_return "{}";
   std::string_view type = call.request.headers.get("content-type");
   if (!type.starts_with("application/json")) {
-    throw Error(ErrorCode::invalid_input, "the body's Content-Type must be application/json");
+    throw Error(ErrorCode::invalid_input, "the body's Content-Type must be application/json")
+        .with_fault(InputFault::syntax);
   }
+  if (body.size() <= payload_kept_bytes_max) call.payload = body;
   co_return body;
+}
+
+auth::RequestHead request_head(const net::Request& request) {
+  constexpr std::uint16_t http_port = 80;
+  constexpr std::uint16_t https_port = 443;
+  const net::Headers& headers = request.headers;
+  return {net::method_name(request.method),
+          request.target,
+          headers.get("host"),
+          headers.get("x-forwarded-port"),
+          headers.get("x-forwarded-proto"),
+          headers.get("authorization"),
+          request.encrypted ? https_port : http_port};
 }
 
 std::string base_url(const Services& services, const net::Request& request) {
   if (!services.public_url.empty()) return services.public_url;
-  std::string_view scheme = request.headers.get("x-forwarded-proto") == "https" ? "https" : "http";
+  bool https = request.encrypted || request.headers.get("x-forwarded-proto") == "https";
+  std::string_view scheme = https ? "https" : "http";
   return fmt::format("{}://{}", scheme, request.headers.get("host"));
 }
 

@@ -10,18 +10,28 @@
 #include "base/env.h"
 #include "net/http.h"
 #include "object/object_store.h"
+#include "server/api/auth_service.h"
+#include "server/api/index_service.h"
 #include "server/api/router.h"
+#include "server/expiry.h"
 #include "server/output/metrics.h"
+#include "server/output/outbox.h"
+#include "server/output/pulse.h"
 #include "server/services.h"
 
 namespace gantry::server {
 
 struct ServerSettings {
   auth::RootClient root;
-  std::string public_url;     // empty: the Host that the client used
-  std::string log_directory;  // empty: no logs are kept (simulator)
+  auth::SealKeys seal_keys;     // what secrets are sealed with, newest first; without any there can be none
+  std::string seal_key_source;  // how messages call the place where the keys are
+  std::string public_url;       // empty: the Host that the client used
+  std::string log_directory;    // empty: no logs are kept (simulator)
   Duration long_poll = seconds(20);
+  ExpirySettings expiry{};
   std::size_t resolved_in_memory_max = 2'000;  // resolved tasks that stay in memory; older ones are read when needed
+  std::string pulse_url;                       // of the broker that events go to (parse_amqp_url); empty: none
+  std::optional<OutboxLimits> outbox_limits;   // default: by whether there is an output
 };
 
 class Server : public net::Handler {
@@ -41,6 +51,7 @@ class Server : public net::Handler {
 
   Services& services() { return services_; }
   const state::State& state() const { return *state_; }
+  const Expiry& expiry() const { return expiry_; }
 
  private:
   Async<net::Response> answer(Call& call);
@@ -52,7 +63,11 @@ class Server : public net::Handler {
   /// Every long poll looks again.
   void wake_all();
   Async<> run_timers();
+  /// Continues what is too large for one transaction (core/queue/work.h), a step after the other.
+  Async<> run_works();
+  void add_expiry_steps();
   Async<> end_log(wire::RunRef run);
+  Async<> end_old_logs();
   Async<> expire();
   Async<> step_down(std::string reason);
   Duration until_next_tick() const;
@@ -64,9 +79,19 @@ class Server : public net::Handler {
   std::shared_ptr<store::Store> store_;
   std::unique_ptr<CommitLoop> commits_;
   ColdRecords cold_;
+  auth::Sealer sealer_;
   auth::Authenticator authenticator_;
   std::unique_ptr<LiveLogs> logs_;
+  Outbox outbox_;
+  std::unique_ptr<Pulse> pulse_;
   Services services_;
+  Indexer indexer_{services_};
+  Expiry expiry_;
+  SweepCursor index_tasks_;
+  SweepCursor index_namespaces_;
+  SweepCursor object_cursor_;
+  Event work_news_;
+  AccessUpkeep access_upkeep_{services_};
   Router router_;
   Metrics metrics_;
   Scope scope_;

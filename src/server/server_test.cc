@@ -41,6 +41,7 @@ TEST_F(ServerTest, ATaskFromCreationToItsEnd) {
   ASSERT_EQ(completed.status, 200) << completed.text;
   EXPECT_EQ(completed.at("/status/state"), "completed");
   EXPECT_EQ(completed.at("/status/runs/0/reasonResolved"), "completed");
+  EXPECT_EQ(completed.at("/status/runs/0/takenUntil"), reclaimed.at("/takenUntil")) << "it is kept";
   EXPECT_EQ(get(task_path(id)).at("/metadata/name"), "a test");
   EXPECT_EQ(get("/v1/tasks/" + id.to_string()).at("/runs/0/state"), "completed");
 }

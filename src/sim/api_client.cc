@@ -7,7 +7,6 @@
 namespace gantry::sim {
 namespace {
 
-constexpr std::string_view host = "gantry.example";
 constexpr std::uint16_t port = 80;
 /// A 503 is explained by trouble that was over at most so long before the request was sent.
 constexpr std::int64_t trouble_lingers_us = 2'000'000;
@@ -19,9 +18,9 @@ Async<Answer> ApiClient::call(net::Method method, std::string target, std::strin
   net::OutgoingRequest request;
   request.method = method;
   request.timeout = timeout;
-  request.headers.add("host", std::string(host));
+  request.headers.add("host", api_host);
   if (!body.empty()) request.headers.add("content-type", "application/json");
-  wire::HawkTarget signed_target{net::method_name(method), target, host, port};
+  wire::HawkTarget signed_target{net::method_name(method), target, api_host, port};
   request.headers.add("authorization", signer->header(signed_target, env_.now(), wire::hawk_nonce(env_)));
   request.target = target;
   request.body = std::move(body);
@@ -34,18 +33,17 @@ Async<Answer> ApiClient::call(net::Method method, std::string target, std::strin
   } catch (const Error&) {
     answer.status = 0;
   }
-  check(answer, target);
+  check_answer(world_, answer.status, answer.body, answer.sent_us, target);
   co_return answer;
 }
 
-void ApiClient::check(const Answer& answer, std::string_view target) {
-  if (answer.status == 503 && world_.watch.last_trouble_us() + trouble_lingers_us < answer.sent_us) {
-    world_.fail(fmt::format("{}: 503 from a server that is in no trouble: {}", target, shorten(answer.body, 400)));
+void check_answer(ClientWorld& world, int status, const std::string& body, std::int64_t sent_us,
+                  std::string_view target) {
+  if (status == 503 && world.watch.last_trouble_us() + trouble_lingers_us < sent_us) {
+    world.fail(fmt::format("{}: 503 from a server that is in no trouble: {}", target, shorten(body, 400)));
   }
-  bool wrong = answer.status == 400 || answer.status == 403 || answer.status == 405;
-  if (wrong) {
-    world_.fail(fmt::format("{}: {} for a proper request: {}", target, answer.status, shorten(answer.body, 400)));
-  }
+  bool wrong = status == 400 || status == 403 || status == 405;
+  if (wrong) world.fail(fmt::format("{}: {} for a proper request: {}", target, status, shorten(body, 400)));
 }
 
 void ApiClient::saw_status(const Answer& answer, std::string_view where) {

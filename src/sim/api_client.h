@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "sim/native_check.h"
 #include "sim/oracle.h"
 #include "sim/sim_network.h"
 #include "sim/state_watch.h"
@@ -11,6 +12,8 @@
 namespace gantry::sim {
 
 using Signer = std::shared_ptr<const wire::HawkSigner>;
+
+inline constexpr const char* api_host = "gantry.example";
 
 struct Answer {
   int status = 0;  // 0: none came, and the request may or may not have been carried out
@@ -33,8 +36,15 @@ struct ClientWorld {
   Oracle::Fail fail;
   Signer root;
   std::uint64_t seed;
-  std::int64_t end_us;  // of the simulation
+  wire::HawkCredentials root_credentials;
+  NativeCheck& native;
+  std::int64_t end_us;   // of the simulation
+  bool burying = false;  // a process has died, and what its coroutines do while they end does not count
 };
+
+/// Fails the simulation if a proper request must not be answered like this.
+void check_answer(ClientWorld& world, int status, const std::string& body, std::int64_t sent_us,
+                  std::string_view target);
 
 class ApiClient {
  public:
@@ -50,8 +60,6 @@ class ApiClient {
   Link& link() { return link_; }
 
  private:
-  void check(const Answer& answer, std::string_view target);
-
   ClientWorld& world_;
   SimEnv& env_;
   Link link_;

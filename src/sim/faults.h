@@ -1,6 +1,7 @@
 // The kinds of faults that a simulation can inject, one table; and how often each of them was.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -30,8 +31,17 @@ enum class Fault : std::uint8_t {
   clock_skew,
   worker_crash,
   worker_pause,
+  agent_restart,
+  agent_disk_full,
+  engine_call_fails,
+  engine_call_hangs,
+  engine_slow,
+  engine_answer_lost,
+  engine_stream_cut,
+  engine_log_short,
+  engine_restart,
 };
-inline constexpr int fault_count = 18;
+inline constexpr int fault_count = 27;
 
 struct FaultInfo {
   Fault fault;
@@ -50,14 +60,25 @@ inline constexpr FaultInfo fault_table[fault_count] = {
     {Fault::crash_in_write, "crash-in-write", "the server dies while a write is in flight, which survives or not"},
     {Fault::server_restart, "server-restart", "the server is stopped cleanly and started again"},
     {Fault::server_pause, "server-pause", "the server's process stands still for up to 40 s"},
-    {Fault::disk_full, "disk-full", "a write fails, or every write for up to 4 minutes"},
+    {Fault::disk_full, "disk-full", "a write fails, or every write for up to 4 minutes, of files too"},
     {Fault::disk_slow, "disk-slow", "a write takes up to 8 s"},
     {Fault::write_unknown, "write-unknown", "a write fails with an unknown outcome; it survives or not"},
     {Fault::open_fails, "open-fails", "the store cannot be opened again at once"},
     {Fault::clock_jump, "clock-jump", "the server's wall clock jumps by up to 90 s, either way"},
     {Fault::clock_skew, "clock-skew", "a client's wall clock is off by up to 60 s"},
-    {Fault::worker_crash, "worker-crash", "a worker dies; containers of a native node go on, and it starts again"},
-    {Fault::worker_pause, "worker-pause", "a worker's process stands still for up to 30 minutes"},
+    {Fault::worker_crash, "worker-crash",
+     "a worker or agent dies and starts again; a native node's containers go on meanwhile"},
+    {Fault::worker_pause, "worker-pause", "a worker's or agent's process stands still for up to 30 minutes"},
+    {Fault::agent_restart, "agent-restart", "an agent is stopped, with or without its tasks, and started again"},
+    {Fault::agent_disk_full, "agent-disk-full", "what an agent writes to its disk fails, for up to 3 minutes"},
+    {Fault::engine_call_fails, "engine-call-fails", "a call of a container engine fails"},
+    {Fault::engine_call_hangs, "engine-call-hangs", "a call of a container engine is not answered, carried out or not"},
+    {Fault::engine_slow, "engine-slow", "a call of a container engine takes up to 25 s"},
+    {Fault::engine_answer_lost, "engine-answer-lost", "a call is carried out, and the connection to the engine breaks"},
+    {Fault::engine_stream_cut, "engine-stream-cut", "a container's output or archive breaks off"},
+    {Fault::engine_log_short, "engine-log-short", "a followed log ends with its container, before its last words"},
+    {Fault::engine_restart, "engine-restart",
+     "a container engine is stopped or killed, and back after up to 5 minutes"},
 };
 
 inline std::string_view name_of(Fault fault) { return fault_table[static_cast<std::size_t>(fault)].name; }
@@ -76,6 +97,8 @@ class Faults {
     ++counts_[static_cast<std::size_t>(fault)];
     return true;
   }
+  /// Whether anything may go wrong at all.
+  bool any() const { return std::ranges::find(on_, true) != on_.end(); }
   void count(Fault fault) { ++counts_[static_cast<std::size_t>(fault)]; }
   /// No more faults from now on.
   void calm() { calm_ = true; }

@@ -1,13 +1,34 @@
 #include "sim/sim_env.h"
 
 #include <algorithm>
+#include <csignal>
 #include <cstring>
+#include <optional>
+
+#include <sys/resource.h>
 
 namespace gantry::sim {
 namespace {
 
 constexpr std::int64_t epoch_ms = 1'767'225'600'000;  // 2026-01-01T00:00:00Z
 constexpr std::int64_t blocking_us_max = 2'000;
+
+/// While it lives, no write to a file succeeds in this process.
+class FullDisk {
+ public:
+  FullDisk() {
+    std::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  FullDisk(const FullDisk&) = delete;
+  FullDisk& operator=(const FullDisk&) = delete;
+  ~FullDisk() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
 
 }  // namespace
 
@@ -64,7 +85,18 @@ TimerId SimEnv::call_after_us(std::int64_t delay_us, std::move_only_function<voi
 }
 
 void SimEnv::run_blocking(std::move_only_function<void()> work) {
-  call_after_us(random_.between(0, blocking_us_max), std::move(work));
+  if (dead_) return;  // dropped, as what was begun before
+  call_after_us(random_.between(0, blocking_us_max), [this, work = std::move(work)]() mutable {
+    std::optional<FullDisk> full;
+    if (disk_full_ && disk_full_()) full.emplace();
+    work();
+  });
+}
+
+void SimEnv::kill() {
+  dead_ = true;
+  // Dropped, not only ignored: what a piece of work holds is free again, as it is when a process ends.
+  TimerQueue dropped = std::exchange(timers_, TimerQueue());
 }
 
 std::int64_t SimEnv::next_us() const {

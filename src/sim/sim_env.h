@@ -5,6 +5,7 @@
 // order in which the processes were made, then in the order of the calls; so a seed decides everything.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,10 @@ class SimEnv : public Env {
   /// The process stands still (SIGSTOP, a suspended machine): its timers wait.
   void pause_until(std::int64_t until_us) { paused_until_us_ = until_us; }
   bool paused() const { return paused_until_us_ > clock_.now_us_; }
-  /// The process is dead: no timer of it is run any more.
-  void kill() { dead_ = true; }
+  /// The process is dead: no timer of it is run any more, and what was to be done on its blocking pool is not done.
+  void kill();
+  /// What is done on its blocking pool cannot write to files while this says so.
+  void on_disk(std::function<bool()> full) { disk_full_ = std::move(full); }
   /// By how much this process's wall clock is off.
   void set_wall_offset(Duration offset) { wall_offset_ = offset; }
   Duration wall_offset() const { return wall_offset_; }
@@ -78,6 +81,7 @@ class SimEnv : public Env {
   Duration wall_offset_{};
   std::int64_t paused_until_us_ = 0;
   bool dead_ = false;
+  std::function<bool()> disk_full_;
 };
 
 }  // namespace gantry::sim

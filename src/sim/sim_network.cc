@@ -39,6 +39,20 @@ class ExchangeWatch : public net::PeerWatch {
   Executor executor_;
 };
 
+/// An upload is sent once it is complete: one that breaks off is never seen by the server.
+Async<std::string> read_upload(net::OutgoingRequest& request) {
+  std::string bytes;
+  for (;;) {
+    std::string piece = co_await request.stream->read_some();
+    if (piece.empty()) break;
+    bytes += piece;
+  }
+  if (request.stream_bytes >= 0 && static_cast<std::int64_t>(bytes.size()) != request.stream_bytes) {
+    throw Error(ErrorCode::internal, "an upload has another length than was announced");
+  }
+  co_return bytes;
+}
+
 }  // namespace
 
 /// The client no longer waits, however its wait ended.
@@ -51,11 +65,13 @@ struct SimNetwork::LeaveOnEnd {
   ~LeaveOnEnd() { network.leave(exchange); }
 };
 
-Link::Link(SimNetwork& network, SimEnv& env, std::string name) : network_(network), env_(env), name_(std::move(name)) {}
+Link::Link(SimNetwork& network, SimEnv& env, std::string name)
+    : network_(network), env_(&env), name_(std::move(name)) {}
 
 bool Link::is_cut() const { return cut_until_us_ > network_.env_.uptime_us(); }
 
 Async<net::IncomingResponse> Link::exchange(net::OutgoingRequest request, std::size_t) {
+  if (request.stream) request.body = co_await read_upload(request);
   auto exchange = std::make_shared<Exchange>();
   exchange->id = ++network_.last_id_;
   exchange->link = this;
@@ -67,10 +83,10 @@ Async<net::IncomingResponse> Link::exchange(net::OutgoingRequest request, std::s
   TimerId timer = 0;
   auto start = [this, exchange, &timer, timeout = request.timeout](Resumer<Reply> resume) {
     exchange->caller = resume;
-    timer = env_.call_after(timeout, [resume] { resume(Reply{Reply::Kind::timed_out, {}}); });
+    timer = env_->call_after(timeout, [resume] { resume(Reply{Reply::Kind::timed_out, {}}); });
     network_.send(exchange);
   };
-  CancelTimer cancel_timer{env_, timer};
+  CancelTimer cancel_timer{*env_, timer};
   Reply reply = co_await suspend<Reply>(start);
   switch (reply.kind) {
     case Reply::Kind::answered: co_return std::move(reply.response);
@@ -157,7 +173,30 @@ Async<> SimNetwork::serve(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Ex
   trace_.mix(static_cast<std::uint64_t>(response.status));
   trace_.mix(response.body);
   observer_.on_answer(*exchange, response);
+  bool whole = !response.stream || co_await read_stream(exchange, response);
+  if (!endpoint->alive) co_return;
+  if (!whole) {
+    reply(exchange, Reply::Kind::broken);
+    co_return;
+  }
   answer(endpoint, exchange, std::move(response));
+}
+
+/// Into the response's body, as long as its client is there; false if it cannot be read to its end.
+Async<bool> SimNetwork::read_stream(std::shared_ptr<Exchange> exchange, net::Response& response) {
+  auto stream = std::exchange(response.stream, nullptr);
+  try {
+    while (!exchange->peer_gone) {
+      std::string piece = co_await stream->read_some();
+      if (piece.empty()) break;
+      response.body += piece;
+    }
+  } catch (const Error&) {
+    co_return false;
+  }
+  trace_.event(env_.uptime_us(), "streamed", exchange->target, exchange->id);
+  trace_.mix(response.body);
+  co_return true;
 }
 
 void SimNetwork::answer(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange,

@@ -35,11 +35,13 @@ class Link : public net::Transport {
   bool is_cut() const;
   void cut_until(std::int64_t until_us) { cut_until_us_ = until_us; }
   void heal() { cut_until_us_ = 0; }
+  /// The process at this end: its timers time the requests out. While nothing is under way only.
+  void belongs_to(SimEnv& env) { env_ = &env; }
 
  private:
   friend class SimNetwork;
   SimNetwork& network_;
-  SimEnv& env_;
+  SimEnv* env_;
   std::string name_;
   std::int64_t cut_until_us_ = 0;
 };
@@ -115,6 +117,7 @@ class SimNetwork {
   void arrive(std::shared_ptr<Exchange> exchange);
   void deliver(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange);
   Async<> serve(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange);
+  Async<bool> read_stream(std::shared_ptr<Exchange> exchange, net::Response& response);
   void answer(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange, net::Response response);
   void hand_over(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exchange> exchange,
                  std::shared_ptr<net::Response> response);

@@ -21,6 +21,21 @@ constexpr Duration backoff_max = seconds(15);
 constexpr Duration clocks_differ_max = minutes(4);
 
 const std::string queue_api = "/api/queue/v1";
+constexpr Duration run_time_min = minutes(1);
+constexpr Duration run_time_max = minutes(40);
+constexpr Duration follow_max = minutes(50);
+
+/// Artifacts that the containers of native runs have, or have not.
+std::string random_artifacts(Random& random) {
+  if (random.chance(0.6)) return "{}";
+  std::string file = fmt::format(R"("public/result.txt":{{"type":"file","path":"{}"}})", output_file);
+  std::string directory = fmt::format(R"("public/out":{{"type":"directory","path":"{}"}})", output_directory);
+  double roll = random.unit();
+  if (roll < 0.5) return "{" + file + "}";
+  if (roll < 0.8) return "{" + file + "," + directory + "}";
+  if (roll < 0.9) return "{" + directory + "}";
+  return "{" + file + R"(,"public/missing.txt":{"type":"file","path":"/nowhere.txt"}})";
+}
 
 std::string task_path(TaskId id) { return queue_api + "/task/" + id.to_string(); }
 
@@ -42,13 +57,16 @@ TaskId User::plan_task() {
   Duration life = std::min(random.spread(deadline_min, deadline_max), left - last_deadline_before_end);
   Time created = env_.now();
   std::int64_t memory_mb = random.between(64, 3000);
-  std::string body = fmt::format(
-      R"({{"taskQueueId":"{}","priority":"{}","retries":{},"created":"{}","deadline":"{}",)"
-      R"("payload":{{"image":"debian:12","command":["true"],"maxRunTime":600,"resources":{{"memory":"{}m"}}}},)"
-      R"("metadata":{{"name":"task {}","description":"of the simulation","owner":"sim@example.com",)"
-      R"("source":"https://example.com/sim"}}}})",
-      queue, name_of(priority), random.below(6), format_time(created), format_time(created + life), memory_mb,
-      random.below(1'000'000));
+  auto run_time_s = std::chrono::duration_cast<seconds>(random.spread(run_time_min, run_time_max)).count();
+  bool live_log = random.chance(0.85);
+  std::string body =
+      fmt::format(R"({{"taskQueueId":"{}","priority":"{}","retries":{},"created":"{}","deadline":"{}",)"
+                  R"("payload":{{"image":"debian:12","command":["true"],"maxRunTime":{},"artifacts":{},)"
+                  R"("features":{{"localLiveLog":{}}},"resources":{{"memory":"{}m"}}}},)"
+                  R"("metadata":{{"name":"task {}","description":"of the simulation","owner":"sim@example.com",)"
+                  R"("source":"https://example.com/sim"}}}})",
+                  queue, name_of(priority), random.below(6), format_time(created), format_time(created + life),
+                  run_time_s, random_artifacts(random), live_log, memory_mb, random.below(1'000'000));
   auto any = [](std::string_view) { return wire::PayloadRule::any_object; };
   world_.oracle.plan(id, value_or_throw(wire::parse_task_definition(id, body, any)));
   bodies_.emplace(id, std::move(body));
@@ -83,7 +101,8 @@ Async<> User::act(TaskId id) {
   if (roll < 0.30) co_return co_await read_status(id);
   if (roll < 0.40) co_return co_await read_definition(id);
   if (roll < 0.52) co_return co_await read_natively(id);
-  if (roll < 0.64) co_return co_await read_artifacts(id);
+  if (roll < 0.58) co_return co_await read_artifacts(id);
+  if (roll < 0.64) co_return co_await read_log(id);
   if (roll < 0.74) co_return co_await create_again(id);
   if (roll < 0.84) co_return co_await overwrite(id);
   co_await cancel(id);
@@ -148,6 +167,17 @@ Async<> User::read_artifacts(TaskId id) {
       world_.fail(fmt::format("artifacts of task {}: {} is not listed", id.to_string(), key.second));
     }
   }
+}
+
+/// Of the newest run, as far as it is or to its end.
+Async<> User::read_log(TaskId id) {
+  const TaskFacts& facts = *world_.oracle.find(id);
+  if (facts.runs_known == 0) co_return;
+  wire::RunRef run{id, static_cast<int>(facts.runs_known) - 1};
+  bool follow = env_.random_source().chance(0.5);
+  std::string target = fmt::format("/v1/tasks/{}/runs/{}/log?follow={}", id.to_string(), run.run, follow);
+  Answer answer = co_await api_.call(net::Method::get, target, "", world_.root, follow ? follow_max : seconds(30));
+  if (answer.ok()) world_.native.check_log(run, answer.body);
 }
 
 Async<> User::create_again(TaskId id) {

@@ -27,6 +27,7 @@ class User {
   Async<> read_definition(TaskId id);
   Async<> read_natively(TaskId id);
   Async<> read_artifacts(TaskId id);
+  Async<> read_log(TaskId id);
   Async<> create_again(TaskId id);
   Async<> overwrite(TaskId id);
   Async<> cancel(TaskId id);

@@ -10,7 +10,6 @@ namespace {
 using wire::ReasonResolved;
 
 constexpr Duration claim_timeout = seconds(30);
-constexpr Duration poll_timeout = seconds(25);
 constexpr Duration backoff_min = milliseconds(500);
 constexpr Duration backoff_max = seconds(12);
 constexpr Duration work_min = seconds(1);
@@ -19,7 +18,6 @@ constexpr Duration reclaim_wait_min = seconds(5);
 constexpr Duration hanging = hours(1000);
 constexpr int report_attempts_max = 60;
 constexpr int artifact_attempts_max = 3;
-constexpr int poll_attempts_max = 1000;
 
 const std::string queue_api = "/api/queue/v1";
 
@@ -51,24 +49,21 @@ Worker::Worker(ClientWorld& world, WorkerPlan plan)
     : world_(world),
       plan_(std::move(plan)),
       env_(world.clock, world.seed, worker_name()),
-      api_(world, env_, worker_name()) {
-  node_ = NodeId::random(env_);
-  if (plan_.native) world_.watch.native_worker(worker_name(), node_);
-}
+      api_(world, env_, worker_name()) {}
 
 void Worker::start() {
   if (up_) return;
   up_ = true;
   std::erase_if(lives_, [](const Scope& scope) { return scope.size() == 0; });
   lives_.emplace_back(env_.executor(), worker_name());
-  lives_.back().spawn("life", live());
+  lives_.back().spawn("life", claim_loop());
 }
 
 void Worker::crash(Duration down) {
   if (!up_) return;
   stop();
   world_.trace.event(env_.uptime_us(), "worker dies", worker_name());
-  if (!plan_.native) containers_.clear();
+  containers_.clear();
   env_.call_after(down, [this] { start(); });
 }
 
@@ -99,71 +94,6 @@ void Worker::take(const json::object& claim, wire::RunRef run, Container& contai
   container.signer = signer_of(claim.at("credentials").as_object());
   container.taken_until = time_in(claim, "takenUntil");
   lives_.back().spawn("run", execute(run));
-}
-
-Async<> Worker::live() {
-  if (!plan_.native) {
-    co_await claim_loop();
-    co_return;
-  }
-  bool restarted = !first_start_;
-  first_start_ = false;
-  for (int attempt = 0; attempt < poll_attempts_max; ++attempt) {
-    Answer answer = co_await poll(restarted);
-    if (answer.ok()) break;
-    co_await env_.sleep(env_.random_source().spread(backoff_min, backoff_max));
-  }
-  std::vector<wire::RunRef> left;
-  for (const auto& [run, container] : containers_) left.push_back(run);
-  for (wire::RunRef run : left) lives_.back().spawn("resume", take_up(run));
-  lives_.back().spawn("polls", poll_loop());
-  co_await claim_loop();
-}
-
-Async<Answer> Worker::poll(bool restarted) {
-  wire::NodePoll poll;
-  poll.name = plan_.id;
-  poll.task_queue = plan_.task_queue;
-  poll.worker_group = plan_.group;
-  poll.worker_id = plan_.id;
-  poll.slots = plan_.slots;
-  poll.memory_bytes = plan_.memory_bytes;
-  poll.version = "sim";
-  poll.restarted = restarted;
-  for (const auto& [run, container] : containers_) poll.holds.push_back(run);
-  std::string target = fmt::format("/v1/nodes/{}/poll", node_.to_string());
-  Answer answer = co_await api_.call(net::Method::post, target, to_json(poll), world_.root, poll_timeout);
-  if (!answer.ok()) co_return answer;
-  wire::NodeNews news = value_or_throw(wire::parse_node_news(answer.body));
-  for (wire::RunRef run : news.cancel) {
-    if (containers_.erase(run)) slot_free_.notify_all();
-  }
-  co_return answer;
-}
-
-Async<> Worker::poll_loop() {
-  for (;;) {
-    Answer answer = co_await poll(false);
-    if (!answer.ok()) co_await env_.sleep(env_.random_source().spread(backoff_min, seconds(4)));
-  }
-}
-
-/// After a restart: new credentials for a container that is still there.
-Async<> Worker::take_up(wire::RunRef run) {
-  for (int attempt = 0; attempt < report_attempts_max && holds(run); ++attempt) {
-    std::string target = "/v1" + fmt::format("/tasks/{}/runs/{}/resume", run.task.to_string(), run.run);
-    Answer answer = co_await api_.call(net::Method::post, target, worker_body(1), world_.root);
-    if (!holds(run)) co_return;
-    if (answer.ok()) {
-      json::value claim = value_or_throw(parse_json(answer.body));
-      api_.saw_status(answer, "resume");
-      take(claim.as_object(), run, containers_.at(run));
-      co_return;
-    }
-    if (!answer.again()) break;
-    co_await env_.sleep(env_.random_source().spread(backoff_min, backoff_max));
-  }
-  if (containers_.erase(run)) slot_free_.notify_all();
 }
 
 Async<> Worker::claim_loop() {
@@ -274,14 +204,6 @@ Async<Answer> Worker::send_report(wire::RunRef run) {
   ReasonResolved outcome = container.outcome;
   Signer signer = container.signer;
   world_.oracle.report_asked(run, outcome);
-  if (plan_.native) {
-    wire::RunReport report;
-    report.reason = outcome;
-    report.end.known = true;
-    report.end.exit_code = outcome == ReasonResolved::completed ? 0 : 1;
-    std::string target = fmt::format("/v1/tasks/{}/runs/{}/report", run.task.to_string(), run.run);
-    co_return co_await api_.call(net::Method::post, target, to_json(report), signer);
-  }
   std::string base = queue_api + run_path(run);
   bool exception = outcome != ReasonResolved::completed && outcome != ReasonResolved::failed;
   if (exception) {

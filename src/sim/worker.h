@@ -1,5 +1,5 @@
-// A scripted worker: claims, holds its claims, reports, and dies. A foreign one speaks Taskcluster's API and forgets
-// everything when it dies; a native node also polls, its containers outlive it, and on return it takes them up again.
+// A scripted worker of somebody else's: speaks Taskcluster's API, claims, holds its claims, reports, dies, and forgets
+// everything when it dies. Native nodes run the real agent (sim/sim_node.h).
 #pragma once
 
 #include <list>
@@ -14,8 +14,6 @@ struct WorkerPlan {
   std::string id;
   std::string task_queue;
   int slots = 1;
-  bool native = false;
-  std::int64_t memory_bytes = 0;  // native
 };
 
 class Worker {
@@ -36,7 +34,7 @@ class Worker {
   const WorkerPlan& plan() const { return plan_; }
 
  private:
-  /// What a run does, decided when it is claimed; a native node's containers outlive its process.
+  /// What a run does, decided when it is claimed.
   struct Container {
     std::int64_t ends_us = 0;
     wire::ReasonResolved outcome = wire::ReasonResolved::completed;
@@ -51,11 +49,7 @@ class Worker {
   Container make_container(wire::RunRef run);
   void take(const json::object& claim, wire::RunRef run, Container& container);
 
-  Async<> live();
   Async<> claim_loop();
-  Async<> poll_loop();
-  Async<> take_up(wire::RunRef run);
-  Async<Answer> poll(bool restarted);
   Async<> execute(wire::RunRef run);
   Async<bool> reclaim(wire::RunRef run);
   Async<> record_artifacts(wire::RunRef run);
@@ -66,11 +60,9 @@ class Worker {
 
   ClientWorld& world_;
   WorkerPlan plan_;
-  NodeId node_;
   SimEnv env_;
   ApiClient api_;
   bool up_ = false;
-  bool first_start_ = true;
   std::map<wire::RunRef, Container> containers_;
   Event slot_free_;
   std::list<Scope> lives_;  // the last one is the present one; older ones have ended or are about to

@@ -1,8 +1,11 @@
 #include "sim/world.h"
 
+#include <filesystem>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "object/file_store.h"
 #include "sim/disk_check.h"
 
 namespace gantry::sim {
@@ -14,11 +17,19 @@ constexpr std::int64_t minute_us = 60 * second_us;
 constexpr std::int64_t calm_us = 20 * minute_us;
 constexpr std::int64_t compare_every_us = 10 * minute_us;
 constexpr std::int64_t last_reads_us_max = 60 * minute_us;
+constexpr std::int64_t last_containers_us_max = 10 * minute_us;
+/// So long may a container stay whose run is over, on a node and with a server that nothing is wrong with.
+constexpr std::int64_t overdue_us_max = 4 * minute_us;
+constexpr std::int64_t look_at_containers_every_us = 15 * second_us;
 /// Small, so that most of what is resolved is read from the disk again; one of these by the seed.
 constexpr std::size_t resolved_in_memory_choices[] = {0, 1, 4, 15, 60};
 
 const std::string root_client = "root";
 const std::string root_token = "simulated-root-token";
+const std::string log_directory = "logs";  // in the simulation's directory
+const std::string object_directory = "objects";
+const std::string foreign_queue = "sim/foreign";
+const std::string native_queue = "sim/native";
 
 /// Error lines that an injected fault explains.
 struct ExpectedError {
@@ -28,11 +39,14 @@ struct ExpectedError {
 constexpr ExpectedError expected_errors[] = {
     {Fault::write_unknown, "the outcome of a write is unknown"},
     {Fault::open_fails, "cannot open the store again"},
+    {Fault::agent_disk_full, "the log of task"},
 };
 
 server::ServerSettings server_settings(std::uint64_t seed) {
   server::ServerSettings settings;
+  settings.log_directory = log_directory;
   settings.root = {root_client, root_token};
+  settings.seal_keys = {auth::make_seal_key({})};
   settings.resolved_in_memory_max = resolved_in_memory_choices[seed % std::size(resolved_in_memory_choices)];
   return settings;
 }
@@ -41,8 +55,9 @@ server::ServerSettings server_settings(std::uint64_t seed) {
 
 World::Life::Life(World& world, std::uint64_t number)
     : env(world.clock_, world.options_.seed, fmt::format("server {}", number)),
+      objects(object::make_file_store(env, object_directory)),
       server(
-          env, server_settings(world.options_.seed), [this, &world] { return world.open_store(*this); }, nullptr),
+          env, server_settings(world.options_.seed), [this, &world] { return world.open_store(*this); }, objects.get()),
       endpoint(std::make_shared<Endpoint>(server, env)),
       control(env.executor(), "control") {}
 
@@ -67,7 +82,10 @@ World::World(Options options)
                [this](std::string what) { fail(std::move(what)); },
                std::make_shared<wire::HawkSigner>(wire::HawkCredentials{root_client, root_token, {}}),
                options_.seed,
+               {root_client, root_token, {}},
+               native_,
                clock_.now_us() + options_.length.count() * 1000},
+      native_(facts_, oracle_, [this](std::string what) { fail(std::move(what)); }),
       scope_(env_.executor(), "world") {
   disk_.on_trouble([this](std::int64_t until_us) { watch_.trouble_until(until_us); });
   set_log_sink([this](LogLevel level, std::string_view line) { log(level, line); });
@@ -86,9 +104,9 @@ void World::fail(std::string what) {
 }
 
 void World::log(LogLevel level, std::string_view line) {
-  if (trace_.prints() && !burying_)
+  if (trace_.prints() && !clients_.burying)
     fmt::print("{:>14.6f} log          {}\n", static_cast<double>(clock_.now_us()) / 1e6, line);
-  if (level != LogLevel::error || burying_) return;
+  if (level != LogLevel::error || clients_.burying) return;
   for (const ExpectedError& expected : expected_errors) {
     bool injected = faults_.counts()[static_cast<std::size_t>(expected.fault)] > 0;
     if (injected && line.find(expected.text) != std::string_view::npos) return;
@@ -117,6 +135,7 @@ void World::start_server() {
   if (life_) return;
   life_ = std::make_unique<Life>(*this, ++lives_);
   life_->env.set_wall_offset(server_wall_offset_);
+  life_->env.on_disk([this] { return disk_.full(); });
   trace_.event(clock_.now_us(), "start", "server", lives_);
   try {
     life_->server.start();
@@ -146,14 +165,14 @@ void World::kill_server(bool in_flight_survives) {
 /// Ends every coroutine of a dead server. Nothing that they do now reaches anybody: the store ignores it, the network
 /// does not carry it, and no timer of theirs fires.
 void World::bury(Life& life) {
-  burying_ = true;
+  clients_.burying = true;
   life.endpoint->requests.cancel();
   clock_.run_ready();
   life.control.spawn("stop", life.server.stop());
   clock_.run_ready();
   life.control.cancel();
   clock_.run_ready();
-  burying_ = false;
+  clients_.burying = false;
 }
 
 void World::crash_server(Duration down) {
@@ -169,17 +188,19 @@ void World::crash_server(Duration down) {
 
 void World::make_clients() {
   constexpr std::int64_t gb = std::int64_t{1} << 30;
-  workers_.emplace_back(clients_, WorkerPlan{"foreign", "alder", "sim/foreign", 2, false, 0});
-  workers_.emplace_back(clients_, WorkerPlan{"foreign", "birch", "sim/foreign", 1, false, 0});
-  workers_.emplace_back(clients_, WorkerPlan{"native", "cedar", "sim/native", 3, true, 4 * gb});
-  workers_.emplace_back(clients_, WorkerPlan{"native", "elm", "sim/native", 2, true, 3 * gb});
-  users_.emplace_back(clients_, "user", std::vector<std::string>{"sim/foreign", "sim/native"});
-  auto skew = [&](SimEnv& env) {
-    if (faults_.fires(Fault::clock_skew, random_, 0.7)) env.set_wall_offset(random_.between(seconds(-60), seconds(60)));
+  workers_.emplace_back(clients_, WorkerPlan{"foreign", "alder", foreign_queue, 2});
+  workers_.emplace_back(clients_, WorkerPlan{"foreign", "birch", foreign_queue, 1});
+  nodes_.emplace_back(clients_, facts_, NodePlan{"native", "cedar", native_queue, 3, 4 * gb}, "cedar");
+  nodes_.emplace_back(clients_, facts_, NodePlan{"native", "elm", native_queue, 2, 3 * gb}, "elm");
+  users_.emplace_back(clients_, "user", std::vector<std::string>{foreign_queue, native_queue});
+  auto skew = [&](auto& of) {
+    if (faults_.fires(Fault::clock_skew, random_, 0.7)) of.set_wall_offset(random_.between(seconds(-60), seconds(60)));
   };
   for (Worker& worker : workers_) skew(worker.env());
+  for (SimNode& node : nodes_) skew(node);
   for (User& user : users_) skew(user.env());
   for (Worker& worker : workers_) worker.start();
+  for (SimNode& node : nodes_) node.start();
   for (User& user : users_) user.start();
 }
 
@@ -201,9 +222,64 @@ void World::step_done() {
   if (in_trouble()) watch_.trouble();
   if (!life_ || !life_->server.services().leading) return;
   watch_.look(life_->server, life_->env.now());
+  if (clock_.now_us() >= next_containers_us_) check_containers();
   if (clock_.now_us() < next_compare_us_) return;
   next_compare_us_ = clock_.now_us() + compare_every_us;
   compare_disk();
+}
+
+void World::check_containers() {
+  std::int64_t now_us = clock_.now_us();
+  next_containers_us_ = now_us + look_at_containers_every_us;
+  std::map<std::string, std::int64_t> overdue;
+  for (SimNode& node : nodes_) {
+    if (!node.healthy()) continue;
+    for (const auto& [id, container] : node.machine().containers()) {
+      const TaskFacts* facts = oracle_.find(container->run.task);
+      if (!facts || !facts->resolved_runs.contains(container->run.run)) continue;
+      auto known = overdue_since_us_.find(id);
+      std::int64_t since_us = known == overdue_since_us_.end() ? now_us : known->second;
+      since_us = std::max(since_us, watch_.last_trouble_us());
+      overdue[id] = since_us;
+      if (now_us - since_us <= overdue_us_max) continue;
+      fail(fmt::format("container {} is still on {} although its run is over, for {} already", container->name,
+                       node.plan().id, format_duration(Duration((now_us - since_us) / 1000))));
+    }
+  }
+  overdue_since_us_ = std::move(overdue);
+}
+
+/// Once every task is resolved.
+void World::check_quiet() {
+  auto left = [this] {
+    std::size_t count = 0;
+    for (const SimNode& node : nodes_) count += node.machine().containers().size() + node.spools();
+    return count + count_files(log_directory);
+  };
+  std::int64_t until_us = clock_.now_us() + last_containers_us_max;
+  while (left() > 0 && clock_.now_us() < until_us && failure_.empty()) run_until(clock_.now_us() + second_us);
+  if (!failure_.empty()) return;
+  if (auto logs = count_files(log_directory)) fail(fmt::format("{} live logs are left in the end", logs));
+  for (const SimNode& node : nodes_) {
+    for (const auto& [id, container] : node.machine().containers()) {
+      fail(fmt::format("container {} is left on {} in the end", container->name, node.plan().id));
+    }
+    if (node.spools() > 0)
+      fail(fmt::format("{} spooled logs are left on {} in the end", node.spools(), node.plan().id));
+  }
+}
+
+/// What was stored of the native runs, once the server is gone.
+void World::check_native(store::Store& store) {
+  SimEnv look(clock_, options_.seed, "look at logs");
+  auto objects = object::make_file_store(look, object_directory);
+  Scope reading(env_.executor(), "look at logs");
+  reading.spawn("check", native_.check_all(store, *objects, native_queue));
+  std::int64_t until_us = clock_.now_us() + last_reads_us_max;
+  while (reading.size() > 0 && clock_.now_us() < until_us && failure_.empty()) run_until(clock_.now_us() + second_us);
+  if (reading.size() > 0 && failure_.empty()) fail("the logs cannot be read to their end");
+  reading.cancel();
+  clock_.run_ready();
 }
 
 void World::run_until(std::int64_t until_us) {
@@ -228,6 +304,13 @@ void World::calm_down() {
     worker.api().link().heal();
     if (!worker.up()) worker.start();
   }
+  for (SimNode& node : nodes_) {
+    node.pause_until(0);
+    node.link().heal();
+    node.machine().heal();
+    node.fill_disk_until(0);
+    node.start();
+  }
   for (User& user : users_) user.api().link().heal();
 }
 
@@ -240,16 +323,19 @@ void World::finish() {
   if (reading.size() > 0 && failure_.empty()) fail("the last reads do not end");
   reading.cancel();
   clock_.run_ready();
+  if (failure_.empty()) check_quiet();
   if (!failure_.empty()) return;
   kill_server(true);
   SimEnv look(clock_, options_.seed, "look");
   auto store = disk_.open(look, false);
   if (auto wrong = check_disk(*store)) fail("the disk: " + *wrong);
   if (auto wrong = check_facts(oracle_, *store, clock_.now_us())) fail(*wrong);
+  check_native(*store);
 }
 
 void World::tear_down() {
   scope_.cancel();
+  for (SimNode& node : nodes_) node.stop();
   for (Worker& worker : workers_) worker.stop();
   for (User& user : users_) user.stop();
   clock_.run_ready();

@@ -1,5 +1,6 @@
-// One simulation: the real server on a simulated disk and network, scripted workers and users, the faults that happen
-// to them, and the rules that must hold all the while. A seed decides everything.
+// One simulation: the real server on a simulated disk and network, native nodes with the real agent on simulated
+// container engines, scripted foreign workers and users, the faults that happen to them, and the rules that must hold
+// all the while. A seed decides everything.
 #pragma once
 
 #include <list>
@@ -9,7 +10,10 @@
 
 #include "base/log.h"
 #include "server/server.h"
+#include "sim/native_check.h"
+#include "sim/scratch_directory.h"
 #include "sim/sim_disk.h"
+#include "sim/sim_node.h"
 #include "sim/user.h"
 #include "sim/worker.h"
 
@@ -49,6 +53,7 @@ class World : private NetworkObserver {
   struct Life {
     Life(World& world, std::uint64_t number);
     SimEnv env;
+    std::unique_ptr<object::ObjectStore> objects;
     server::Server server;
     std::shared_ptr<Endpoint> endpoint;
     Scope control;
@@ -76,11 +81,19 @@ class World : private NetworkObserver {
   Async<> fill_disk_now_and_then();
   Async<> jump_now_and_then();
   Async<> trouble_worker(Worker& worker);
+  Async<> trouble_node(SimNode& node);
+  Async<> restart_now_and_then(SimNode& node);
+  Async<> fill_disk_now_and_then(SimNode& node);
+  Async<> trouble_engine(SimMachine& machine);
   Async<> cut_now_and_then(Link& link);
 
   void run_until(std::int64_t until_us);
   void step_done();
   void compare_disk();
+  /// No container stays for long once its run is over.
+  void check_containers();
+  void check_quiet();
+  void check_native(store::Store& store);
   bool in_trouble() const;
   void calm_down();
   void finish();
@@ -89,6 +102,7 @@ class World : private NetworkObserver {
   void log(LogLevel level, std::string_view line);
 
   Options options_;
+  ScratchDirectory directory_;
   VirtualClock clock_;
   Trace trace_;
   Faults faults_;
@@ -102,14 +116,18 @@ class World : private NetworkObserver {
   std::unique_ptr<Life> life_;
   std::uint64_t lives_ = 0;
   Duration server_wall_offset_{};
+  ContainerFacts facts_;
+  NativeCheck native_;
   std::list<Worker> workers_;
+  std::list<SimNode> nodes_;
   std::list<User> users_;
   Scope scope_;
   std::uint64_t commits_ = 0;
   std::int64_t next_compare_us_ = 0;
+  std::int64_t next_containers_us_ = 0;
+  std::map<std::string, std::int64_t> overdue_since_us_;  // by container
   std::string failure_;
   std::int64_t failed_at_us_ = 0;
-  bool burying_ = false;
 };
 
 /// Runs one simulation.

@@ -11,6 +11,9 @@ constexpr Duration full_disk_mean = hours(5);
 constexpr Duration clock_jump_mean = hours(10);
 constexpr Duration worker_trouble_mean = hours(4);
 constexpr Duration cut_mean = hours(5);
+constexpr Duration agent_restart_mean = hours(9);
+constexpr Duration engine_restart_mean = hours(4);
+constexpr Duration agent_disk_full_mean = hours(6);
 /// Between these a stopped server may or may not see that it has stood still; the simulation keeps away from it.
 constexpr Duration short_pause_max = seconds(3);
 constexpr Duration long_pause_min = seconds(8);
@@ -33,6 +36,13 @@ void World::start_faults() {
   for (Worker& worker : workers_) {
     scope_.spawn("worker trouble", trouble_worker(worker));
     scope_.spawn("cuts", cut_now_and_then(worker.api().link()));
+  }
+  for (SimNode& node : nodes_) {
+    scope_.spawn("agent trouble", trouble_node(node));
+    scope_.spawn("agent restarts", restart_now_and_then(node));
+    scope_.spawn("full disks", fill_disk_now_and_then(node));
+    scope_.spawn("engine trouble", trouble_engine(node.machine()));
+    scope_.spawn("cuts", cut_now_and_then(node.link()));
   }
   for (User& user : users_) scope_.spawn("cuts", cut_now_and_then(user.api().link()));
 }
@@ -103,9 +113,47 @@ Async<> World::trouble_worker(Worker& worker) {
       continue;
     }
     if (!worker.up() || !faults_.fires(Fault::worker_crash, random_, 1)) continue;
-    Duration down =
-        worker.plan().native ? random_.spread(seconds(1), minutes(10)) : random_.spread(seconds(5), hours(1));
-    worker.crash(down);
+    worker.crash(random_.spread(seconds(5), hours(1)));
+  }
+}
+
+Async<> World::trouble_node(SimNode& node) {
+  for (;;) {
+    co_await env_.sleep(random_.until_next(worker_trouble_mean));
+    if (random_.chance(0.3)) {
+      if (!faults_.fires(Fault::worker_pause, random_, 1)) continue;
+      node.pause_until(env_.uptime_us() + random_.spread(seconds(2), minutes(30)).count() * 1000);
+      continue;
+    }
+    if (!node.up() || !faults_.fires(Fault::worker_crash, random_, 1)) continue;
+    Duration down = random_.spread(milliseconds(500), minutes(10));
+    env_.call_after_us(0, [&node, down] { node.crash(down); });
+  }
+}
+
+Async<> World::restart_now_and_then(SimNode& node) {
+  for (;;) {
+    co_await env_.sleep(random_.until_next(agent_restart_mean));
+    if (!node.up() || !faults_.fires(Fault::agent_restart, random_, 1)) continue;
+    bool abort = random_.chance(0.5);
+    co_await node.restart(abort, random_.spread(milliseconds(500), minutes(1)));
+  }
+}
+
+Async<> World::fill_disk_now_and_then(SimNode& node) {
+  for (;;) {
+    co_await env_.sleep(random_.until_next(agent_disk_full_mean));
+    if (!faults_.fires(Fault::agent_disk_full, random_, 1)) continue;
+    node.fill_disk_until(env_.uptime_us() + random_.spread(milliseconds(20), minutes(3)).count() * 1000);
+  }
+}
+
+Async<> World::trouble_engine(SimMachine& machine) {
+  for (;;) {
+    co_await env_.sleep(random_.until_next(engine_restart_mean));
+    if (!machine.accepts() || !faults_.fires(Fault::engine_restart, random_, 1)) continue;
+    auto how = static_cast<EngineRestart>(random_.below(3));
+    machine.restart_engine(how, random_.spread(seconds(1), minutes(5)));
   }
 }
 

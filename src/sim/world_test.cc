@@ -35,6 +35,7 @@ TEST(World, AStormyDayPasses) {
     Outcome outcome = simulate(options(seed, hours(8)));
     EXPECT_EQ(outcome.failure, "") << "seed " << seed;
     EXPECT_GT(outcome.faults[static_cast<std::size_t>(Fault::worker_crash)], 0u);
+    EXPECT_GT(outcome.faults[static_cast<std::size_t>(Fault::engine_call_fails)], 0u);
   }
 }
 
@@ -67,6 +68,45 @@ TEST(World, FindsAnswersThatAreNotDurable) {
     failure = simulate(options(seed, hours(24), "server-crash,crash-in-write,disk-full")).failure;
   }
   EXPECT_NE(failure, "");
+}
+
+/// The failure of the first seed that finds it, or nothing.
+std::string found(PlantedBug bug, std::string_view faults, std::uint64_t seeds) {
+  Planted planted(bug);
+  std::string failure;
+  for (std::uint64_t seed = 1; seed <= seeds && failure.empty(); ++seed) {
+    failure = simulate(options(seed, hours(24), faults)).failure;
+  }
+  return failure;
+}
+
+TEST(World, FindsOutputThatIsLoggedTwice) {
+  std::string failure = found(PlantedBug::adoption_repeats_log, "worker-crash", 10);
+  EXPECT_NE(failure.find("its log has"), std::string::npos) << failure;
+}
+
+TEST(World, FindsAnAgentThatForgetsToCancel) {
+  std::string failure = found(PlantedBug::agent_forgets_cancel, "none", 5);
+  EXPECT_NE(failure.find("although its run is over"), std::string::npos) << failure;
+}
+
+TEST(World, FindsAResultThatIsReportedBeforeTheLog) {
+  std::string failure = found(PlantedBug::report_before_log_end, "all", 5);
+  EXPECT_NE(failure.find("its log has"), std::string::npos) << failure;
+}
+
+TEST(World, FindsContainersThatNobodyRemoves) {
+  std::string failure = found(PlantedBug::orphans_stay, "all", 5);
+  EXPECT_NE(failure.find("is still on"), std::string::npos) << failure;
+}
+
+TEST(World, TwoRunsOfATroubledAgentAreTheSame) {
+  constexpr std::string_view faults =
+      "worker-crash,agent-restart,agent-disk-full,engine-restart,engine-call-hangs,engine-answer-lost,engine-stream-"
+      "cut";
+  Outcome first = simulate(options(21, hours(12), faults));
+  EXPECT_EQ(first.failure, "");
+  EXPECT_EQ(first.trace_hash, simulate(options(21, hours(12), faults)).trace_hash);
 }
 
 TEST(Batch, RunsEachSeedInAProcessOfItsOwn) {

@@ -11,6 +11,10 @@
 
 namespace gantry::wire {
 
+/// Header of a claim-work request that makes it safe to send again: the same worker's request with the same token gets
+/// the same claims, as far as they still run. At most 64 bytes; a fresh one for each claim that is meant anew.
+inline constexpr std::string_view claim_token_header = "x-gantry-claim-token";
+
 struct RunRef {
   TaskId task;
   int run = 0;

@@ -38,14 +38,17 @@ std::string read_task_queue(ObjectReader& reader) {
   std::string worker_type(reader.text("workerType", identifier_rule, ""));
   if (!reader.ok()) return {};
   if (provisioner.empty() != worker_type.empty()) {
-    reader.fail(provisioner.empty() ? "provisionerId" : "workerType",
-                "is required where the other of the two is given");
+    reader.contradict(provisioner.empty() ? "provisionerId" : "workerType",
+                      "is required where the other of the two is given");
     return {};
   }
   std::string from_pair = provisioner.empty() ? "" : provisioner + "/" + worker_type;
-  if (queue.empty() && from_pair.empty()) reader.fail("taskQueueId", "is required (or provisionerId and workerType)");
+  if (queue.empty() && from_pair.empty()) {
+    reader.contradict("taskQueueId", "is required (or provisionerId and workerType)");
+  }
   if (!queue.empty() && !from_pair.empty() && queue != from_pair) {
-    reader.fail("taskQueueId", fmt::format("\"{}\" contradicts provisionerId and workerType \"{}\"", queue, from_pair));
+    std::string message = fmt::format("\"{}\" contradicts provisionerId and workerType \"{}\"", queue, from_pair);
+    reader.contradict("taskQueueId", std::move(message));
   }
   return queue.empty() ? from_pair : queue;
 }
@@ -76,20 +79,29 @@ void read_scopes(ObjectReader& reader, TaskDefinition& task) {
   task.scopes = read_texts(reader, "scopes", scopes_max, 4096, false);
   for (const auto& scope : task.scopes) {
     if (scope.ends_with("**"))
-      reader.fail("scopes", fmt::format("\"{}\" must not end in two stars", shorten(scope, 80)));
+      reader.contradict("scopes", fmt::format("\"{}\" must not end in two stars", shorten(scope, 80)));
   }
 }
 
-void read_dependencies(ObjectReader& reader) {
-  const json::array* dependencies = reader.array("dependencies", 10'000);
-  if (dependencies && !dependencies->empty()) {
-    reader.fail("dependencies", "tasks that wait for other tasks are not supported by this version",
-                "create the task once what it waits for has completed");
+void read_dependencies(ObjectReader& reader, TaskDefinition& task) {
+  const json::array* dependencies = reader.array("dependencies", dependencies_max);
+  for (std::size_t i = 0; dependencies && i < dependencies->size(); ++i) {
+    const json::string* text = (*dependencies)[i].if_string();
+    auto id = text ? TaskId::parse(*text) : std::nullopt;
+    if (!id) {
+      reader.fail(fmt::format("dependencies.{}", i), "must be a taskId");
+      return;
+    }
+    task.dependencies.push_back(*id);
   }
+  auto sorted = task.dependencies;
+  std::ranges::sort(sorted);
+  if (std::ranges::adjacent_find(sorted) != sorted.end()) reader.fail("dependencies", "has an element twice");
   std::string_view requires_text = reader.text("requires", {}, "all-completed");
   if (requires_text != "all-completed" && requires_text != "all-resolved") {
     reader.fail("requires", "must be \"all-completed\" or \"all-resolved\"");
   }
+  task.any_outcome = requires_text == "all-resolved";
 }
 
 void read_times(ObjectReader& reader, TaskDefinition& task) {
@@ -98,9 +110,9 @@ void read_times(ObjectReader& reader, TaskDefinition& task) {
   task.deadline = reader.time("deadline").value_or(Time());
   task.expires = reader.time("expires").value_or(task.deadline + expires_default);
   if (!reader.ok()) return;
-  if (task.deadline < task.created) reader.fail("deadline", "is before created");
-  if (task.deadline > task.created + deadline_max) reader.fail("deadline", "is more than 5 days after created");
-  if (task.expires < task.deadline) reader.fail("expires", "is before deadline");
+  if (task.deadline < task.created) reader.contradict("deadline", "is before created");
+  if (task.deadline > task.created + deadline_max) reader.contradict("deadline", "is more than 5 days after created");
+  if (task.expires < task.deadline) reader.contradict("expires", "is before deadline");
 }
 
 struct Metadata {
@@ -120,14 +132,16 @@ Metadata read_metadata(ObjectReader& reader) {
   return metadata;
 }
 
-void check_tags(ObjectReader& reader, const json::object* tags) {
-  if (!tags) return;
+void read_tags(ObjectReader& reader, TaskDefinition& task) {
+  const json::object* tags = reader.object("tags", tags_max);
+  if (!tags || tags->empty()) return;
   for (const auto& tag : *tags) {
     const json::string* text = tag.value().if_string();
     if (!text || text->size() > 4096) {
       reader.fail(fmt::format("tags.{}", shorten(tag.key(), 80)), "must be a string of at most 4096 characters");
     }
   }
+  append_canonical_json(task.tags, *tags);
 }
 
 void read_payload(ObjectReader& reader, TaskDefinition& task, PayloadRule rule) {
@@ -178,9 +192,10 @@ std::string canonical_bytes(const TaskDefinition& task, const Metadata& metadata
   out.field("taskQueueId", task.task_queue);
   out.field("schedulerId", task.scheduler).field("projectId", task.project);
   out.field("taskGroupId", task.group.to_string());
-  const json::value* requires_value = body.if_contains("requires");
-  out.key("dependencies").begin_array().end_array();
-  out.field("requires", requires_value ? std::string_view(requires_value->get_string()) : "all-completed");
+  out.key("dependencies").begin_array();
+  for (TaskId dependency : task.dependencies) out.string(dependency.to_string());
+  out.end_array();
+  out.field("requires", task.any_outcome ? "all-resolved" : "all-completed");
   append_texts(out, "routes", task.routes);
   out.field("priority", name_of(task.priority)).field("retries", task.retries);
   out.field("created", task.created).field("deadline", task.deadline).field("expires", task.expires);
@@ -224,7 +239,7 @@ Result<TaskDefinition> parse_task_definition(TaskId id, std::string_view body, c
   } else {
     task.group = id;
   }
-  read_dependencies(reader);
+  read_dependencies(reader, task);
   task.routes = read_texts(reader, "routes", routes_max, 249, true);
   std::string_view priority = reader.text("priority", {}, "lowest");
   if (auto parsed = parse_priority(priority)) {
@@ -237,15 +252,17 @@ Result<TaskDefinition> parse_task_definition(TaskId id, std::string_view body, c
   read_times(reader, task);
   read_scopes(reader, task);
   Metadata metadata = read_metadata(reader);
-  check_tags(reader, reader.object("tags", tags_max));
+  read_tags(reader, task);
   reader.object("extra", 100'000);
   if (reader.ok()) read_payload(reader, task, rule_of(task.task_queue));
   TRY(reader.finish());
   task.canonical = canonical_bytes(task, metadata, document.get_object());
-  if (task.canonical.size() > definition_bytes_max) {
+  std::size_t bytes =
+      task.canonical.size() - std::min(task.canonical.size(), task.dependencies.size() * dependency_bytes);
+  if (bytes > definition_bytes_max) {
     return Error(ErrorCode::too_large,
-                 fmt::format("the task's definition has {} bytes; at most {} are allowed", task.canonical.size(),
-                             definition_bytes_max),
+                 fmt::format("the task's definition has {} bytes without its dependencies; at most {} are allowed",
+                             bytes, definition_bytes_max),
                  "put large inputs into an artifact or the image");
   }
   auto hash = sha256(task.canonical);

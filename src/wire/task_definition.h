@@ -14,7 +14,11 @@
 
 namespace gantry::wire {
 
+/// Of the canonical definition without its dependencies; with them it is at most definition_bytes_max +
+/// dependency_bytes * dependencies_max.
 inline constexpr std::size_t definition_bytes_max = 256 * 1024;
+inline constexpr std::size_t dependencies_max = 10'000;
+inline constexpr std::size_t dependency_bytes = 25;  // a slugid, its quotes and a comma
 inline constexpr std::size_t scopes_max = 1000;
 inline constexpr std::size_t routes_max = 64;
 inline constexpr std::size_t tags_max = 1000;
@@ -31,6 +35,8 @@ struct TaskDefinition {
   std::string scheduler = "-";
   std::string project = "none";
   TaskGroupId group;
+  std::vector<TaskId> dependencies;  // each once; may hold the task itself
+  bool any_outcome = false;          // requires all-resolved: a failed dependency is as good as a completed one
   std::vector<std::string> routes;
   Priority priority = Priority::lowest;
   int retries = retries_default;
@@ -38,6 +44,7 @@ struct TaskDefinition {
   Time deadline;
   Time expires;
   std::vector<std::string> scopes;
+  std::string tags;               // canonical JSON object; empty: {}
   std::int64_t memory_bytes = 0;  // what payload.resources reserves; 0 if the payload is not ours
   double cpus = 0;
 

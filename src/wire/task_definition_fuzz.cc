@@ -19,7 +19,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   const TaskDefinition& first = task.value();
-  if (first.canonical.size() > definition_bytes_max || !is_task_queue_id(first.task_queue)) __builtin_trap();
+  std::size_t bytes_max = definition_bytes_max + dependency_bytes * first.dependencies.size();
+  if (first.canonical.size() > bytes_max || !is_task_queue_id(first.task_queue)) __builtin_trap();
   auto again = parse_task_definition(id, first.canonical, rule_of);
   if (!again || again.value().canonical != first.canonical || again.value().digest != first.digest) __builtin_trap();
   return 0;

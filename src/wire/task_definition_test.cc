@@ -195,11 +195,44 @@ TEST(TaskDefinition, TagsAreShortStringsAndExtraIsAnyObject) {
   refuses(with("extra", json::array()), "extra: must be an object");
 }
 
-TEST(TaskDefinition, WaitingForOtherTasksIsRefusedWithAWayOut) {
+/// Slugids that differ.
+json::array slugids(std::size_t count) {
+  json::array ids;
+  for (std::size_t i = 0; i < count; ++i) {
+    std::array<std::uint8_t, 16> bytes{};
+    for (int shift = 0; shift < 3; ++shift)
+      bytes[static_cast<std::size_t>(shift)] = static_cast<std::uint8_t>(i >> (8 * shift));
+    bytes[6] = 0x40;
+    bytes[8] = 0x80;
+    ids.emplace_back(TaskId::from_bytes(bytes).to_string());
+  }
+  return ids;
+}
+
+TEST(TaskDefinition, DependenciesAreUpTo10000DifferentTasks) {
   accepts(with("dependencies", json::array()));
-  accepts(with("requires", "all-resolved"));
-  refuses(with("dependencies", {"fN1SbArXTPSVFNUvaOlinQ"}), "dependencies", "create the task once");
+  accepts(with("dependencies", {"fN1SbArXTPSVFNUvaOlinQ", id.to_string()}));
+  accepts(with("dependencies", slugids(dependencies_max)));
+  refuses(with("dependencies", slugids(dependencies_max + 1)), "dependencies: must have at most 10000");
+  refuses(with("dependencies", {"fN1SbArXTPSVFNUvaOlinQ", "fN1SbArXTPSVFNUvaOlinQ"}),
+          "dependencies: has an element twice");
+  refuses(with("dependencies", {"fN1SbArXTPSVFNUvaOlinQ", "no-slugid"}), "dependencies.1: must be a taskId");
+  refuses(with("dependencies", {1}), "dependencies.0: must be a taskId");
+  refuses(with("dependencies", "fN1SbArXTPSVFNUvaOlinQ"), "dependencies");
+  TaskDefinition task = value_or_throw(parse(with("dependencies", {"fN1SbArXTPSVFNUvaOlinQ"})));
+  EXPECT_EQ(task.dependencies, std::vector{*TaskId::parse("fN1SbArXTPSVFNUvaOlinQ")});
+  EXPECT_NE(task.canonical.find(R"("dependencies":["fN1SbArXTPSVFNUvaOlinQ"])"), std::string::npos);
+}
+
+TEST(TaskDefinition, RequiresIsAllCompletedOrAllResolved) {
+  EXPECT_FALSE(value_or_throw(parse(with("requires", "all-completed"))).any_outcome);
+  EXPECT_TRUE(value_or_throw(parse(with("requires", "all-resolved"))).any_outcome);
   refuses(with("requires", "some"), "requires");
+}
+
+TEST(TaskDefinition, TagsAreKeptForEvents) {
+  EXPECT_EQ(value_or_throw(parse(task_json(created))).tags, "");
+  EXPECT_EQ(value_or_throw(parse(with("tags", json::object{{"b", "2"}, {"a", "1"}}))).tags, R"({"a":"1","b":"2"})");
 }
 
 TEST(TaskDefinition, UnknownKeysComeWithASuggestion) {

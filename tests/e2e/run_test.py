@@ -169,6 +169,20 @@ def test_second_interrupt_leaves_at_once(world):
     expect(other.stop(), 0)
 
 
+def test_interrupt_with_a_dead_server_tells_it_once(world):
+    other = world.other_dev()
+    other.start()
+    client = world.begin_sh("echo up; sleep 60", data=other.data)
+    wait_for("the container runs", lambda: client.out() == b"up\n")
+    other.kill()
+    client.interrupt()
+    ended = client.end(seconds=30)
+    expect(ended.code, 125, ended.err)
+    said = [line for line in ended.err.splitlines() if "interrupt ended" in line or " error " in line]
+    expect(said, [], ended.err)
+    expect(ended.err.count("start one with: gantry dev"), 1, ended.err)
+
+
 def test_pending_is_explained(world):
     client = world.begin("run", "--queue", "local/nobody", IMAGE, "true")
     wait_for("the explanation", lambda: "no node takes tasks from local/nobody" in client.err())

@@ -51,6 +51,15 @@ ClaimedRun read_claim(const json::value& element) {
   return claim;
 }
 
+std::optional<std::string> objection(const wire::Payload& payload, const ClaimedRun& claim) {
+  for (const auto& artifact : payload.artifacts) {
+    if (artifact.expires && *artifact.expires > claim.expires) {
+      return fmt::format("payload.artifacts[\"{}\"].expires must not be greater than task expiration", artifact.name);
+    }
+  }
+  return std::nullopt;
+}
+
 RenewedClaim read_renewal(const json::value& answer) {
   if (!answer.is_object()) throw in_answer("object");
   return {time_at(answer.get_object(), "takenUntil"), credentials_at(answer.get_object())};

@@ -1,10 +1,14 @@
 // An element of claimWork's answer, as the agent uses it.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "base/json.h"
 #include "base/time.h"
 #include "wire/hawk.h"
 #include "wire/node_messages.h"
+#include "wire/payload.h"
 
 namespace gantry::agent {
 
@@ -19,6 +23,9 @@ struct ClaimedRun {
 
 /// Throws Error(invalid_input) if the server's answer is not what it should be.
 ClaimedRun read_claim(const json::value& element);
+
+/// What the payload asks for and the claim does not allow.
+std::optional<std::string> objection(const wire::Payload& payload, const ClaimedRun& claim);
 
 /// What a reclaim gives anew.
 struct RenewedClaim {

@@ -4,6 +4,7 @@
 
 #include "agent/limits.h"
 #include "base/log.h"
+#include "base/planted.h"
 
 namespace gantry::agent {
 namespace {
@@ -11,6 +12,7 @@ namespace {
 constexpr Duration retry_pause = seconds(1);
 constexpr Duration output_silence_max = seconds(10);  // of an exited container whose output has not ended
 constexpr Duration exit_follows_end = seconds(2);     // output ends, and then the engine tells the exit code
+constexpr Duration exit_follows_state = seconds(20);  // and so it does once a container is seen not to run
 constexpr Duration probe_prompt = seconds(2);         // an engine that is not being stopped takes a connection by then
 constexpr int output_tries_after_exit = 3;
 
@@ -36,7 +38,8 @@ void ContainerWatch::begin(Scope& scope, std::string container, std::shared_ptr<
 }
 
 void ContainerWatch::enter(State state) {
-  if (state_ != State::running) return;
+  bool of_log = state == State::log_full || state == State::log_broken;
+  if (state_ != State::running && !(of_log && state_ == State::exited)) return;
   state_ = state;
   exited_.notify_all();
   changed_();
@@ -71,7 +74,8 @@ Async<bool> ContainerWatch::wait_once(bool interrupted) {
     if (!interrupted) log_warning("{}", failure->message());
     co_return false;
   }
-  if (!failure && !interrupted) interrupted = !co_await engine_is_staying(code);
+  bool in_doubt = !failure && !interrupted && !planted(PlantedBug::engine_stop_blames_task);
+  if (in_doubt) interrupted = !co_await engine_is_staying(code);
   if (failure || interrupted) {
     enter(State::engine_lost);
     co_return true;
@@ -133,7 +137,7 @@ Async<> ContainerWatch::copy_output(std::shared_ptr<engine::OutputStream> output
     try {
       std::array<std::int64_t, Spool::streams> skip{};
       if (!output) {
-        skip = {0, log_.spooled(1), log_.spooled(2)};
+        if (!planted(PlantedBug::adoption_repeats_log)) skip = {0, log_.spooled(1), log_.spooled(2)};
         whole_at_end = state_ == State::exited;
         output = co_await engine_.logs(container_, !whole_at_end);
       }
@@ -163,8 +167,21 @@ Async<> ContainerWatch::await_exit(Duration patience) {
   }
 }
 
+Async<bool> ContainerWatch::ended_within(Duration limit) {
+  bool ended = false;
+  try {
+    engine::ContainerState found = co_await engine_.inspect_container(container_);
+    ended = !found.running && found.finished - found.started <= limit;
+  } catch (const Error& error) {
+    log_warning("{}", error.message());
+  }
+  if (ended) co_await await_exit(exit_follows_state);
+  co_return ended && (exit_code_ || state_ == State::engine_lost);
+}
+
 Async<bool> ContainerWatch::drain() {
   if (!exit_code_) co_return false;
+  if (planted(PlantedBug::report_before_log_end)) co_return true;
   Duration until = env_.uptime() + output_silence_max;
   std::int64_t seen = output_bytes_;
   while (!output_ended_ && env_.uptime() < until) {

@@ -34,8 +34,8 @@ class ContainerWatch {
     running,
     exited,       // with exit_code()
     engine_lost,  // see above
-    log_full,     // it wrote more than log_bytes_max; it may still run
-    log_broken,   // the log cannot be written here (a full disk); it may still run
+    log_full,     // it wrote more than log_bytes_max; it may still run, or its last output was too much
+    log_broken,   // the log cannot be written here (a full disk); likewise
   };
   State state() const { return state_; }
   /// Also if it ended after log_full, log_broken.
@@ -43,6 +43,9 @@ class ContainerWatch {
 
   /// Until the container has exited, or `patience` has passed: for one that has been killed.
   Async<> await_exit(Duration patience);
+  /// When its time is over: whether it had ended before, which this process may not have heard because it stood still.
+  /// Then how it ended is known, or the engine is lost.
+  Async<bool> ended_within(Duration limit);
   /// Until all output of an exited container is in the log; false if the engine stopped giving it before its end.
   Async<bool> drain();
 

@@ -21,7 +21,9 @@ struct WatchWorld : LogWorld {
     env.settle();
   }
   std::string text() {
-    Spool spool(directory.file("spool"));
+    auto overwrite = std::filesystem::copy_options::overwrite_existing;
+    std::filesystem::copy_file(directory.file("spool"), directory.file("copy"), overwrite);
+    Spool spool(directory.file("copy"));
     return spool.read(0, 1 << 20);
   }
   ~WatchWorld() {

@@ -13,30 +13,67 @@ constexpr int conflicts_max = 3;
 /// the task's bytes from ours.
 constexpr const char* line_break = "\r\n";
 
-/// One user of a resource at a time, first come first served as far as Event is.
-class Turn {
+}  // namespace
+
+/// The right to use the spool on the pool. It goes there and comes back with the result, so it ends on the io_context
+/// thread when the work has ended, whoever waits for that.
+class RunLog::Turn {
  public:
-  Turn(bool& busy, Event& idle) : busy_(busy), idle_(idle) { busy_ = true; }
+  explicit Turn(std::shared_ptr<OpenSpool> spool) : spool_(std::move(spool)), sizes_(spool_->sizes) {
+    spool_->busy = true;
+  }
   Turn(const Turn&) = delete;
   Turn& operator=(const Turn&) = delete;
   ~Turn() {
-    busy_ = false;
-    idle_.notify_all();
+    spool_->sizes = sizes_;
+    spool_->busy = false;
+    spool_->idle.notify_all();
+  }
+
+  /// On the pool.
+  std::string use(std::move_only_function<std::string(Spool&)>& function, std::exception_ptr& failure) {
+    std::string result;
+    try {
+      result = function(spool_->file);
+    } catch (...) {
+      failure = std::current_exception();
+    }
+    sizes_ = spool_->file.sizes();
+    return result;
   }
 
  private:
-  bool& busy_;
-  Event& idle_;
+  std::shared_ptr<OpenSpool> spool_;
+  Spool::Sizes sizes_;
 };
-
-}  // namespace
 
 RunLog::RunLog(Env& env, ServerApi& server, wire::RunRef run, std::string spool_path, std::function<Signer()> signer)
     : env_(env),
       server_(server),
       run_(run),
-      spool_(std::make_shared<Spool>(std::move(spool_path))),
+      spool_(std::make_shared<OpenSpool>(std::move(spool_path))),
       signer_(std::move(signer)) {}
+
+Async<std::string> RunLog::use_spool(std::move_only_function<std::string(Spool&)> use) {
+  struct Done {
+    std::shared_ptr<Turn> turn;
+    std::string result;
+    std::exception_ptr failure;
+  };
+  while (spool_->busy) co_await spool_->idle.wait();
+  auto work = [turn = std::make_shared<Turn>(spool_), use = std::move(use)]() mutable {
+    Done done{std::move(turn), {}, nullptr};
+    done.result = done.turn->use(use, done.failure);
+    return done;
+  };
+  Done done = co_await env_.blocking(std::move(work));
+  if (done.failure) std::rethrow_exception(done.failure);
+  co_return std::move(done.result);
+}
+
+Async<> RunLog::settle() {
+  while (spool_->busy) co_await spool_->idle.wait();
+}
 
 void RunLog::start(Scope& scope, std::string name) {
   name_ = std::move(name);
@@ -44,24 +81,21 @@ void RunLog::start(Scope& scope, std::string name) {
 }
 
 Async<> RunLog::append(int stream, std::string bytes) {
-  while (busy_) co_await idle_.wait();
-  if (broken_) co_return;
-  {
-    Turn turn(busy_, idle_);
-    if (!bytes.empty()) line_open_ = bytes.back() != '\n';
-    auto write = [spool = spool_, stream, bytes = std::move(bytes)] {
-      for (std::size_t at = 0; at < bytes.size(); at += Spool::frame_bytes_max) {
-        spool->append(stream, std::string_view(bytes).substr(at, Spool::frame_bytes_max));
-      }
-    };
-    try {
-      co_await env_.blocking(std::move(write));
-    } catch (const Error& error) {
-      broken_ = error;
+  while (spool_->busy) co_await spool_->idle.wait();
+  if (broken_ || bytes.empty()) co_return;
+  line_open_ = bytes.back() != '\n';
+  auto write = [stream, bytes = std::move(bytes)](Spool& spool) {
+    for (std::size_t at = 0; at < bytes.size(); at += Spool::frame_bytes_max) {
+      spool.append(stream, std::string_view(bytes).substr(at, Spool::frame_bytes_max));
     }
+    return std::string();
+  };
+  try {
+    co_await use_spool(std::move(write));
+  } catch (const Error& error) {
+    broken_ = error;
   }
   if (broken_) log_error("the log of task {}: {}", run_.task.to_string(), broken_->message());
-  written_.notify_all();
 }
 
 Async<> RunLog::write(int stream, std::string bytes) { co_await append(stream, std::move(bytes)); }
@@ -80,18 +114,16 @@ Async<> RunLog::error_line(std::string text) {
 
 /// Sends what is in the spool, in order, until cancelled or refused.
 Async<> RunLog::ship() {
-  bool position_known = shipped_ == 0 && spool_->bytes() == 0;
+  bool position_known = shipped_ == 0 && bytes() == 0;
   Duration delay = retry_delay_min;
   int conflicts = 0;  // in a row: the server's log is longer or shorter than ours, or closed
   for (;;) {
-    while (spool_->bytes() <= shipped_ && position_known) co_await written_.wait();
+    while (bytes() <= shipped_ && position_known) co_await spool_->idle.wait();
     std::string piece;
     if (position_known) {
-      while (busy_) co_await idle_.wait();
-      Turn turn(busy_, idle_);
-      auto read = [spool = spool_, at = shipped_] { return spool->read(at, log_piece_bytes_max); };
+      auto read = [at = shipped_](Spool& spool) { return spool.read(at, log_piece_bytes_max); };
       try {
-        piece = co_await env_.blocking(read);
+        piece = co_await use_spool(read);
       } catch (const Error& error) {
         refused_ = error;
       }
@@ -129,7 +161,7 @@ Async<> RunLog::ship() {
 
 Async<> RunLog::flush(Duration patience) {
   Duration until = env_.uptime() + patience;
-  while (shipped_ < spool_->bytes() && started()) {
+  while (shipped_ < bytes() && started()) {
     if (refused_) throw *refused_;
     if (env_.uptime() > until) throw Error(ErrorCode::deadline_exceeded, "the server did not take the log");
     co_await shipped_some_.wait_for(env_, std::min<Duration>(patience, seconds(1)));

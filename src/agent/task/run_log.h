@@ -1,8 +1,9 @@
 // A run's log on its way out: written to the spool, shipped to the server as fast as that takes it, never waiting for
 // it.
 //
-// io_context thread only; the disk is touched on the blocking pool. start() and finish() belong to whoever runs the
-// task.
+// io_context thread only. The disk is touched on the blocking pool, by one piece of work at a time: what was begun
+// there ends by itself, also if the coroutine that asked for it is cancelled or the log is gone, and the spool cannot
+// be opened again before that. start() belongs to whoever runs the task.
 #pragma once
 
 #include <functional>
@@ -34,32 +35,43 @@ class RunLog {
   /// Waits until the server has everything written so far. Throws Error if it refuses the log for good, or after
   /// `patience`.
   Async<> flush(Duration patience);
-  /// How much of the container's stream was spooled before this process started.
-  std::int64_t spooled(int stream) const { return spool_->stream_bytes(stream); }
-  std::int64_t bytes() const { return spool_->bytes(); }
+  /// How much of the container's stream is in the spool, as far as writes have returned; also from before a restart.
+  std::int64_t spooled(int stream) const { return spool_->sizes.of_stream[static_cast<std::size_t>(stream)]; }
+  std::int64_t bytes() const { return spool_->sizes.bytes; }
   /// How much of it the server is known to have.
   std::int64_t shipped() const { return shipped_; }
   bool started() const { return !name_.empty(); }
   /// Why it could not be written.
   const std::optional<Error>& broken() const { return broken_; }
   /// The server has it all, or nobody wants it: the spool can go.
-  void discard() { spool_->remove(); }
+  void discard() { spool_->file.remove(); }
+  /// Until nothing of the pool works on the spool: then another RunLog can open it once this one is gone.
+  Async<> settle();
 
  private:
+  /// Shared with the work on the pool. `file` is for that work alone while `busy`, the rest for the io_context thread.
+  struct OpenSpool {
+    explicit OpenSpool(std::string path) : file(std::move(path)), sizes(file.sizes()) {}
+    Spool file;
+    Spool::Sizes sizes;
+    bool busy = false;
+    Event idle;
+  };
+  class Turn;
+
+  /// Does `use` on the pool once it is its turn, and returns what that returned or throws what it threw.
+  Async<std::string> use_spool(std::move_only_function<std::string(Spool&)> use);
   Async<> append(int stream, std::string bytes);
   Async<> ship();
 
   Env& env_;
   ServerApi& server_;
   wire::RunRef run_;
-  std::shared_ptr<Spool> spool_;
+  std::shared_ptr<OpenSpool> spool_;
   std::function<Signer()> signer_;
   std::string name_;
   std::int64_t shipped_ = 0;
   bool line_open_ = false;  // the last byte written was not a newline
-  bool busy_ = false;       // the spool is being used on the pool
-  Event idle_;
-  Event written_;
   Event shipped_some_;
   std::optional<Error> refused_;
   std::optional<Error> broken_;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/task/one_line.h"
 #include "base/log.h"
 
 namespace gantry::agent {
@@ -14,6 +15,7 @@ using wire::ReasonResolved;
 constexpr Duration kill_wait_max = seconds(20);     // until a killed container is gone
 constexpr Duration cancelled_log_max = seconds(5);  // for the last words of a cancelled run
 constexpr Duration last_report_max = seconds(60);   // of a run that broke off here
+constexpr Duration flush_step = seconds(2);         // then it is looked whether the log is still wanted
 constexpr Duration pull_retry_delay = seconds(2);
 constexpr int pull_tries_max = 3;
 constexpr int create_tries_max = 2;
@@ -21,16 +23,6 @@ constexpr int remove_tries_max = 5;
 
 bool lacks_rights(const Error& error) {
   return error.code() == ErrorCode::not_authenticated || error.code() == ErrorCode::not_authorized;
-}
-
-/// What a payload asks for and a claim does not allow.
-std::optional<std::string> objection(const wire::Payload& payload, const ClaimedRun& claim) {
-  for (const auto& artifact : payload.artifacts) {
-    if (artifact.expires && *artifact.expires > claim.expires) {
-      return fmt::format("payload.artifacts[\"{}\"].expires must not be greater than task expiration", artifact.name);
-    }
-  }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -111,6 +103,7 @@ Async<> TaskRun::run() {
   scope_.cancel();
   co_await work_.join();
   co_await scope_.join();
+  co_await log_.settle();  // or the run could not be taken up again while the disk is slow
 }
 
 Async<> TaskRun::execute() {
@@ -164,7 +157,7 @@ Async<> TaskRun::fail(ReasonResolved reason, std::string message) {
   ending.end.cause = "not-started";
   ending.end.message = message;
   ending_ = std::move(ending);
-  co_await log_.error_line(std::move(message));
+  co_await log_.error_line(one_line(std::move(message)));
 }
 
 /// A fault of this node is another node's chance: the run is handed back. All else is the task's own.
@@ -240,7 +233,7 @@ Async<> TaskRun::ensure_image() {
     if (!failure) break;
     bool again = may_retry(*failure) && attempt < pull_tries_max;
     if (!again || !co_await engine_answers()) throw *failure;
-    co_await log_.line(fmt::format("{}; trying again", failure->message()));
+    co_await log_.line(fmt::format("{}; trying again", one_line(failure->message())));
     co_await env_.sleep(pull_retry_delay * attempt);
   }
   step("image");
@@ -271,6 +264,7 @@ Async<> TaskRun::start_container() {
     for (auto& feature : features_) co_await feature->created(context_);
     auto output = co_await engine_.attach(context_.container);
     co_await log_.line("=== Task Starting ===");
+    if (log_.broken()) stop(Stop::log_broken);  // or a silent container would be reported without its log
     if (stop_ != Stop::none) co_return;
     step("starting");
     co_await engine_.start_container(context_.container);
@@ -313,7 +307,8 @@ Async<> TaskRun::await_stop_or_exit() {
   while (!watch_.exit_code() && stop_ == Stop::none) {
     Duration left = until - env_.uptime();
     if (left <= Duration(0)) {
-      stop(Stop::time_limit);
+      bool in_time = co_await watch_.ended_within(context_.payload.max_run_time);
+      if (!in_time) stop(Stop::time_limit);
       co_return;
     }
     co_await news_.wait_for(env_, left);
@@ -426,7 +421,7 @@ Async<> TaskRun::call_stopped_hooks() {
       stop(Stop::engine_lost);
       co_return;
     }
-    co_await log_.error_line(failure->message());
+    co_await log_.error_line(one_line(failure->message()));
     ending_->end.message = failure->message();
     context_.succeeded = false;
     if (ending_->reason == ReasonResolved::completed) ending_->reason = ReasonResolved::failed;
@@ -461,13 +456,29 @@ Async<> TaskRun::log_footer() {
                             cancelled_log_max);
     } else {
       for (auto& feature : features_) co_await feature->killed(context_);
-      co_await log_.flush(report_patience);
+      co_await flush_log();
     }
   } catch (const Error& error) {
     failure = error;
   }
   if (failure) log_warning("log of task {}: {}", claim_.run.task.to_string(), failure->message());
   if (unwanted_) log_.discard();
+}
+
+/// As long as the run is wanted: one that was resolved meanwhile has nobody to wait for it.
+Async<> TaskRun::flush_log() {
+  Duration until = env_.uptime() + report_patience;
+  for (;;) {
+    std::optional<Error> failure;
+    try {
+      co_await log_.flush(flush_step);
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (!failure) co_return;
+    bool again = failure->code() == ErrorCode::deadline_exceeded && !unwanted_ && env_.uptime() < until;
+    if (!again) throw *failure;
+  }
 }
 
 Async<> TaskRun::report() {

@@ -64,6 +64,7 @@ class TaskRun {
   Async<bool> engine_answers();
   Async<> log_header();
   Async<> log_footer();
+  Async<> flush_log();
   Async<> fail(wire::ReasonResolved reason, std::string message);
   Async<> fail_to_start(std::string what, bool of_node, Error failure);
   void watch_changed();

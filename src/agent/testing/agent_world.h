@@ -151,6 +151,7 @@ class FakeEngine : public engine::Engine {
   Async<> remove_container(std::string) override { co_return; }
   Async<std::shared_ptr<net::BodyReader>> copy_out(std::string, std::string) override { co_return nullptr; }
   Async<std::vector<engine::ContainerSummary>> list_containers(std::string, std::string) override {
+    check();
     co_return std::vector<engine::ContainerSummary>();
   }
   Async<> ensure_network(std::string) override { co_return; }
@@ -172,8 +173,8 @@ struct LogWorld {
   Scope scope{env.executor(), "test"};
   RunLog log = open();
 
-  RunLog open() {
-    return RunLog(env, api, run, directory.file("spool"), [] { return Signer(); });
+  RunLog open(const std::string& file = "spool") {
+    return RunLog(env, api, run, directory.file(file), [] { return Signer(); });
   }
   ~LogWorld() {
     scope.cancel();

@@ -13,10 +13,29 @@ Command run_command();
 Command ps_command();
 Command logs_command();
 Command nodes_command();
+Command events_command();
+Command server_command();
+Command agent_command();
+std::vector<Command> node_commands();
 Command completion_command();
 Command version_command();
 std::vector<Command> task_commands();
+std::vector<Command> task_change_commands();
+std::vector<Command> group_commands();
+std::vector<Command> client_commands();
+std::vector<Command> role_commands();
+std::vector<Command> secret_commands();
 
 std::vector<Command> all_commands();
+
+// What the commands that start an agent have in common (agent.cc). The readers throw UsageError.
+Option pulse_url_file_option();  // server.cc
+Option engine_option();
+Option slots_option();
+Option log_limit_option();
+Option abort_tasks_option();
+Option verbose_option();
+int slots_of(const Arguments& arguments);               // 0: not given
+std::int64_t log_limit_of(const Arguments& arguments);  // 0: not given
 
 }  // namespace gantry::cli

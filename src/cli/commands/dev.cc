@@ -1,43 +1,25 @@
 #include "cli/dev.h"
 
-#include <cstdlib>
-
 #include "base/log.h"
+#include "cli/agent_process.h"
 #include "cli/commands/commands.h"
 
 namespace gantry::cli {
 namespace {
 
-std::string engine_url(const Arguments& arguments) {
-  if (arguments.has("engine")) return arguments.text("engine");
-  if (const char* host = std::getenv("DOCKER_HOST"); host && *host) return host;
-  return "unix:///var/run/docker.sock";
-}
-
 int run(const Arguments& arguments) {
-  constexpr std::int64_t slots_max = 10'000;
-  constexpr std::int64_t log_bytes_min = 64 << 10;
-  constexpr std::int64_t log_bytes_max = 1 << 30;  // the server keeps no longer ones
   set_log_level(arguments.flag("verbose") ? LogLevel::debug : LogLevel::warning);
   DevSettings settings;
   settings.data = data_directory(arguments.text("data-dir"));
   settings.data_was_named = arguments.has("data-dir");
-  settings.listen = arguments.text("listen");
-  settings.engine_url = engine_url(arguments);
+  settings.listener.listen = arguments.text("listen");
+  settings.engine_url = engine_url(arguments.text("engine"));
   settings.task_queue = arguments.text("task-queue");
-  settings.insecure = arguments.flag("insecure");
+  settings.listener.insecure = arguments.flag("insecure");
   settings.abort_tasks = arguments.flag("abort-tasks");
-  if (arguments.has("slots")) {
-    std::int64_t slots = arguments.count("slots");
-    if (slots < 1 || slots > slots_max) throw UsageError("--slots: must be 1 to 10000");
-    settings.slots = static_cast<int>(slots);
-  }
-  if (arguments.has("log-limit")) {
-    settings.log_bytes_max = arguments.size_bytes("log-limit");
-    if (settings.log_bytes_max < log_bytes_min || settings.log_bytes_max > log_bytes_max) {
-      throw UsageError("--log-limit: must be 64k to 1g");
-    }
-  }
+  settings.pulse_url = find_pulse_url(arguments.text("pulse-url-file"));
+  settings.slots = slots_of(arguments);
+  settings.log_bytes_max = log_limit_of(arguments);
   return run_dev(settings);
 }
 
@@ -56,18 +38,10 @@ Command dev_command() {
                    .value = "ADDRESS:PORT",
                    .help = "where to listen; port 0 takes a free one",
                    .otherwise = "127.0.0.1:7070"},
-                  {.name = "engine",
-                   .value = "URL",
-                   .help = "the container engine; default: $DOCKER_HOST or unix:///var/run/docker.sock"},
-                  {.name = "slots",
-                   .kind = ValueKind::count,
-                   .value = "N",
-                   .help = "how many tasks run at once; default: twice the machine's cpus"},
-                  {.name = "log-limit",
-                   .kind = ValueKind::size,
-                   .value = "SIZE",
-                   .help = "a task that writes more log than that is killed",
-                   .otherwise = "256m"},
+                  pulse_url_file_option(),
+                  engine_option(),
+                  slots_option(),
+                  log_limit_option(),
                   {.name = "task-queue",
                    .kind = ValueKind::queue,
                    .value = "P/W",
@@ -76,10 +50,8 @@ Command dev_command() {
                   {.name = "insecure",
                    .kind = ValueKind::flag,
                    .help = "allow to listen beyond this machine without TLS"},
-                  {.name = "abort-tasks",
-                   .kind = ValueKind::flag,
-                   .help = "on Ctrl-C, end running tasks and hand them back instead of leaving their containers"},
-                  {.name = "verbose", .kind = ValueKind::flag, .help = "log what happens, to stderr"}},
+                  abort_tasks_option(),
+                  verbose_option()},
       .examples = {{"gantry dev", "Listen on 127.0.0.1:7070, data in ~/.local/share/gantry."},
                    {"gantry dev --data-dir /tmp/try --listen 127.0.0.1:0", "A second one, on a free port."},
                    {"gantry dev --engine tcp://10.0.0.5:2375 --slots 4",

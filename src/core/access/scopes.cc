@@ -15,14 +15,13 @@ std::string_view stem(std::string_view scope) {
   return scope;
 }
 
-/// The order of a ScopeSet. What a pattern covers stands right behind it, in one piece, because every covered stem
-/// begins with the pattern's.
-bool before(std::string_view a, std::string_view b) {
+}  // namespace
+
+// What a pattern covers stands right behind it, in one piece, because every covered stem begins with the pattern's.
+bool scope_before(std::string_view a, std::string_view b) {
   int order = stem(a).compare(stem(b));
   return order != 0 ? order < 0 : is_pattern(a) && !is_pattern(b);
 }
-
-}  // namespace
 
 bool is_valid_scope(std::string_view scope) { return is_printable_ascii(scope); }
 
@@ -33,7 +32,7 @@ bool satisfies(std::string_view held, std::string_view required) {
 ScopeSet::ScopeSet(std::vector<std::string> scopes) : scopes_(std::move(scopes)) { normalize(); }
 
 void ScopeSet::normalize() {
-  std::sort(scopes_.begin(), scopes_.end(), before);
+  std::sort(scopes_.begin(), scopes_.end(), scope_before);
   std::size_t kept = 0;
   for (std::size_t i = 0; i < scopes_.size(); ++i) {
     GANTRY_ASSERT(is_valid_scope(scopes_[i]));
@@ -47,7 +46,7 @@ void ScopeSet::normalize() {
 const std::string* ScopeSet::cover_of(std::string_view required) const {
   // In a minimal set nothing stands between a pattern and what it covers, so only the last scope that is not behind
   // `required` can cover it.
-  auto behind = std::upper_bound(scopes_.begin(), scopes_.end(), required, before);
+  auto behind = std::upper_bound(scopes_.begin(), scopes_.end(), required, scope_before);
   if (behind == scopes_.begin()) return nullptr;
   const std::string& candidate = *std::prev(behind);
   return satisfies(candidate, required) ? &candidate : nullptr;

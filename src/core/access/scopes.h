@@ -16,6 +16,9 @@ bool is_valid_scope(std::string_view scope);
 /// True if whoever holds `held` has `required`.
 bool satisfies(std::string_view held, std::string_view required);
 
+/// The order of scopes: by what stands before a trailing star; at the same text the pattern comes first.
+bool scope_before(std::string_view a, std::string_view b);
+
 /// What someone holds. Always minimal (no scope is covered by another one) and sorted, so equal sets have equal
 /// scopes(): by what stands before the star; at the same text the pattern comes before the plain scope.
 class ScopeSet {

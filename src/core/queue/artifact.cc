@@ -38,9 +38,11 @@ Result<void> check_values(const ArtifactRequest& request, const Task& task, Time
 }
 
 bool same_content(const Artifact& artifact, const ArtifactRequest& request) {
+  // Every request for an object brings a fresh uploadId; the first one stays.
+  bool same_target = artifact.target == request.target || request.type == StorageType::object;
   return artifact.type == request.type && artifact.content_type == request.content_type &&
-         artifact.content_bytes == request.content_bytes && artifact.target == request.target &&
-         artifact.reason == request.reason && artifact.message == request.message;
+         artifact.content_bytes == request.content_bytes && same_target && artifact.reason == request.reason &&
+         artifact.message == request.message;
 }
 
 bool may_become(const Artifact& artifact, const ArtifactRequest& request) {
@@ -58,6 +60,12 @@ void fill(Artifact& artifact, const ArtifactRequest& request) {
   artifact.message = request.message;
 }
 
+void add_created(state::Transaction& tx, const state::ArtifactId& id) {
+  state::Change change{state::Change::Kind::artifact_created, id.task, id.run};
+  change.name = id.name;
+  tx.add_change(std::move(change));
+}
+
 }  // namespace
 
 Result<const Artifact*> create_artifact(state::Transaction& tx, const ArtifactRequest& request) {
@@ -73,7 +81,11 @@ Result<const Artifact*> create_artifact(state::Transaction& tx, const ArtifactRe
                    fmt::format("artifact \"{}\" of run {} of task {} exists already with other values", request.id.name,
                                request.id.run, request.id.task.to_string()));
     }
-    tx.update<Artifact>(request.id, [&](Artifact& artifact) { fill(artifact, request); });
+    tx.update<Artifact>(request.id, [&](Artifact& artifact) {
+      std::string upload = same ? artifact.target : request.target;
+      fill(artifact, request);
+      artifact.target = std::move(upload);
+    });
   } else {
     if (tx.state().artifacts_of(request.id.task).size() >= artifacts_per_task_max) {
       return Error(ErrorCode::too_large, fmt::format("task {} has {} artifacts already, the most there may be",
@@ -83,10 +95,32 @@ Result<const Artifact*> create_artifact(state::Transaction& tx, const ArtifactRe
     artifact.id = request.id;
     artifact.task_sequence = task->sequence;
     fill(artifact, request);
+    artifact.present = request.type != StorageType::object;
+    if (artifact.present) add_created(tx, request.id);
     tx.insert(std::move(artifact));
-    tx.add_change({state::Change::Kind::artifact_created, request.id.task, request.id.run, {}, {}});
   }
   return tx.find<Artifact>(request.id);
+}
+
+Result<const Artifact*> finish_artifact(state::Transaction& tx, const state::ArtifactId& id,
+                                        const std::string& upload_id) {
+  TRY(const Task* task, find_run(tx, id.task, id.run));
+  const Artifact* artifact = tx.find<Artifact>(id);
+  if (!artifact) {
+    return Error(ErrorCode::not_found, fmt::format("run {} of task {} has no artifact \"{}\"", id.run,
+                                                   id.task.to_string(), shorten(id.name, 200)));
+  }
+  if (artifact->type != StorageType::object || artifact->target != upload_id) {
+    return Error(ErrorCode::invalid_input,
+                 fmt::format("\"{}\" is not the upload of artifact \"{}\" of run {} of task {}", shorten(upload_id, 80),
+                             shorten(id.name, 200), id.run, id.task.to_string()),
+                 "finish it with the uploadId that createArtifact gave");
+  }
+  if (artifact->present) return artifact;
+  TRY(check_run_takes_artifacts(*task, id.run, tx.now()));
+  tx.update<Artifact>(id, [](Artifact& changed) { changed.present = true; });
+  add_created(tx, id);
+  return tx.find<Artifact>(id);
 }
 
 Result<const Artifact*> find_artifact(state::Transaction& tx, const state::ArtifactId& id) {

@@ -48,7 +48,7 @@ Room room_on(const state::State& state, NodeId id) {
 constexpr std::size_t claim_operations = 2;
 
 Claim take(state::Transaction& tx, const Task& task, const ClaimRequest& request) {
-  Claim claim{task.id, static_cast<int>(task.runs.size()) - 1, task.sequence, tx.now() + claim_term};
+  Claim claim{task.id, static_cast<int>(task.runs.size()) - 1, task.sequence, tx.now() + claim_term, false};
   state::Allocation allocation;
   allocation.id = {task.id, claim.run};
   allocation.task_sequence = task.sequence;
@@ -56,6 +56,7 @@ Claim take(state::Transaction& tx, const Task& task, const ClaimRequest& request
   allocation.worker = fmt::format("{}/{}", request.worker_group, request.worker_id);
   allocation.memory_bytes = task.memory_bytes;
   allocation.cpus = task.cpus;
+  allocation.token = request.token;
   if (!tx.find<state::Allocation>(allocation.id)) tx.insert(std::move(allocation));
   tx.update<Task>(task.id, [&](Task& changed) {
     state::Run& run = changed.runs.back();
@@ -84,10 +85,27 @@ const Task* next_pending(const state::State& state, const std::string& task_queu
   return nullptr;
 }
 
+/// What this worker's claim with the same token has got before and still has, prolonged.
+std::vector<Claim> claimed_before(state::Transaction& tx, const ClaimRequest& request) {
+  std::vector<Claim> claims;
+  if (request.token.empty() || planted(PlantedBug::claim_token_ignored)) return claims;
+  std::string worker = fmt::format("{}/{}", request.worker_group, request.worker_id);
+  for (const auto& id : tx.state().allocations_by(worker, request.token)) {
+    const Task& task = *tx.find<Task>(id.task);
+    if (task.task_queue != request.task_queue || !tx.has_room(claim_operations)) continue;
+    // Later than before in any case: an unclaim() of the first answer knows the claim by its end.
+    Time until = std::max(tx.now() + claim_term, task.runs.back().taken_until + Duration(1));
+    claims.push_back({id.task, id.run, task.sequence, until, true});
+    tx.update<Task>(id.task, [&](Task& changed) { changed.runs.back().taken_until = until; });
+  }
+  return claims;
+}
+
 }  // namespace
 
 std::vector<Claim> claim(state::Transaction& tx, const ClaimRequest& request) {
-  std::vector<Claim> claims;
+  std::vector<Claim> claims = claimed_before(tx, request);
+  if (!claims.empty()) return claims;
   Room room = room_on(tx.state(), request.node);
   int tasks_max = std::min(request.tasks_max, claim_tasks_max);
   while (static_cast<int>(claims.size()) < tasks_max && tx.has_room(claim_operations)) {
@@ -104,6 +122,28 @@ bool can_claim(const state::State& state, const std::string& task_queue, NodeId 
   Room room = room_on(state, node);
   const Task* task = next_pending(state, task_queue, room);
   return task && room.fits(*task);
+}
+
+Result<Claim> claim_run(state::Transaction& tx, TaskId id, int run, const ClaimRequest& worker) {
+  TRY(const Task* task, find_run(tx, id, run));
+  auto conflict = [&](std::string_view why) {
+    return Error(ErrorCode::conflict, fmt::format("run {} of task {} cannot be claimed: {}", run, id.to_string(), why));
+  };
+  if (task->deadline <= tx.now()) return conflict("the task's deadline has passed");
+  const state::Run& found = task->runs[static_cast<std::size_t>(run)];
+  if (found.state == TaskState::running && found.worker_group == worker.worker_group &&
+      found.worker_id == worker.worker_id) {
+    return Claim{id, run, task->sequence, found.taken_until, true};
+  }
+  if (found.state != TaskState::pending) {
+    bool running = found.state == TaskState::running;
+    return conflict(running ? "another worker has it" : fmt::format("it is {}", name_of(found.reason_resolved)));
+  }
+  Room room = room_on(tx.state(), worker.node);
+  if (!room.fits(*task)) return conflict("it does not fit onto the node now");
+  ClaimRequest request = worker;
+  request.token.clear();
+  return take(tx, *task, request);
 }
 
 Result<Time> reclaim(state::Transaction& tx, TaskId id, int run) {
@@ -123,7 +163,7 @@ Result<Time> reclaim(state::Transaction& tx, TaskId id, int run) {
 void unclaim(state::Transaction& tx, const Claim& claim, const std::string& worker_group,
              const std::string& worker_id) {
   const Task* task = tx.find<Task>(claim.task);
-  if (!task || task->runs.empty()) return;
+  if (!task || task->runs.empty() || claim.again) return;
   const state::Run& last = task->runs.back();
   bool untouched = static_cast<int>(task->runs.size()) == claim.run + 1 && last.state == TaskState::running &&
                    last.worker_group == worker_group && last.worker_id == worker_id &&

@@ -1,6 +1,7 @@
 // The state machine of a task (taskcluster.md 2.5): what each event does in each state.
 #include <gtest/gtest.h>
 
+#include "core/state/check.h"
 #include "core/testing/queue_world.h"
 
 namespace gantry::queue {
@@ -92,6 +93,19 @@ TEST_F(QueueTest, AClaimTakesTheRunFor20Minutes) {
   EXPECT_EQ(task(id).runs[0].worker_id, "worker");
   EXPECT_EQ(allocations(), 1u);
   EXPECT_TRUE(changed(Change::Kind::task_running));
+}
+
+TEST_F(QueueTest, AResolvedRunKeepsTheEndOfItsClaimOutsideTheIndex) {
+  TaskId id = create_running();
+  Time until = task(id).runs[0].taken_until;
+  EXPECT_EQ(state.claims().size(), 1u);
+  EXPECT_TRUE(report(id, 0, ReasonResolved::worker_shutdown));
+  EXPECT_EQ(task(id).runs[0].taken_until, until);
+  EXPECT_EQ(task(id).runs[1].taken_until, Time()) << "the next run has no claim yet";
+  EXPECT_TRUE(state.claims().empty());
+  EXPECT_TRUE(cancel(id));
+  EXPECT_EQ(task(id).runs[1].taken_until, Time());
+  EXPECT_EQ(state::check_state(state), std::nullopt);
 }
 
 TEST_F(QueueTest, AClaimHasAtMost32Tasks) {
@@ -243,6 +257,27 @@ TEST_F(QueueTest, ManyDeadlinesTakeSeveralTransactions) {
   }
   EXPECT_EQ(steps, 2);
   EXPECT_TRUE(state.deadlines().empty());
+}
+
+TEST_F(QueueTest, LargeRecordsTakeSeveralTransactions) {
+  for (int i = 0; i < 7; ++i) {
+    TaskId id = create({.deadline = minutes(1)});
+    state::Transaction tx(state, now);
+    tx.update<state::Task>(
+        id, [](state::Task& task) { task.unknown_fields = ",\"x\":\"" + std::string(200'000, 'x') + "\""; });
+    finish(tx);
+  }
+  EXPECT_EQ(claim(7).size(), 3u);
+  now += minutes(1);
+  std::vector<std::size_t> ended;
+  for (bool more = true; more;) {
+    std::size_t before = state.deadlines().size();
+    state::Transaction tx(state, now);
+    more = expire_deadlines(tx);
+    finish(tx);
+    ended.push_back(before - state.deadlines().size());
+  }
+  EXPECT_EQ(ended, (std::vector<std::size_t>{3, 3, 1}));
 }
 
 TEST_F(QueueTest, CancelEndsWhatIsNotResolved) {

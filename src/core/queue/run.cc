@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/planted.h"
+#include "core/queue/group.h"
+#include "core/queue/release.h"
 
 namespace gantry::queue {
 
@@ -62,6 +64,8 @@ void end_run(state::Transaction& tx, TaskId id, TaskState outcome, ReasonResolve
   GANTRY_ASSERT(task && (!task->resolved() || planted(PlantedBug::resolve_twice)));
   ReasonCreated again = retry_reason(reason);
   bool retried = again != ReasonCreated::exception && task->retries_left > 0;
+  std::shared_ptr<const state::ExitReport> report;
+  if (exit.known) report = std::make_shared<const state::ExitReport>(exit);
   int run = task->runs.empty() ? 0 : static_cast<int>(task->runs.size()) - 1;
   Time now = tx.now();
   tx.update<Task>(id, [&](Task& changed) {
@@ -70,13 +74,13 @@ void end_run(state::Transaction& tx, TaskId id, TaskState outcome, ReasonResolve
       never.reason_created = ReasonCreated::exception;
       never.scheduled = now;
       changed.runs.push_back(std::move(never));
+      changed.waits = nullptr;
     }
     state::Run& last = changed.runs.back();
     last.state = outcome;
     last.reason_resolved = reason;
     last.resolved = now;
-    last.taken_until = Time();
-    last.exit = exit;
+    last.exit = std::move(report);
     if (!retried) return;
     if (!planted(PlantedBug::retry_not_counted)) --changed.retries_left;
     state::Run next;
@@ -86,7 +90,12 @@ void end_run(state::Transaction& tx, TaskId id, TaskState outcome, ReasonResolve
   });
   free_allocation(tx, id, run, reason);
   tx.add_change({Change::Kind::task_resolved, id, run, {}, {}});
-  if (retried) tx.add_change({Change::Kind::task_pending, id, run + 1, tx.find<Task>(id)->task_queue, {}});
+  if (retried) {
+    tx.add_change({Change::Kind::task_pending, id, run + 1, tx.find<Task>(id)->task_queue, {}});
+    return;
+  }
+  release_dependents(tx, id, outcome == TaskState::completed);
+  note_if_group_resolved(tx, id);
 }
 
 }  // namespace gantry::queue

@@ -55,6 +55,35 @@ TEST(CheckState, FindsAnAllocationOfNoRun) {
   EXPECT_NE(check_state(state).value_or("").find("which does not run"), std::string::npos);
 }
 
+TEST(CheckState, KnowsWhichRunsMayHaveAClaim) {
+  auto problem_of = [](auto change) {
+    State state;
+    Task task = running_task();
+    change(task.runs.back());
+    state.load(task);
+    if (!task.resolved() && task.state() == TaskState::running) state.load(allocation_of(task));
+    return check_state(state).value_or("");
+  };
+  auto resolve = [](state::Run& run) {
+    run.state = TaskState::failed;
+    run.reason_resolved = ReasonResolved::failed;
+    run.resolved = time_from_ms(4'000);
+  };
+  EXPECT_EQ(problem_of(resolve), "") << "it is kept, and is in no index";
+  EXPECT_NE(problem_of([](state::Run& run) { run.taken_until = Time(); }).find("runs without a claim"),
+            std::string::npos);
+  auto pend = [](state::Run& run) {
+    run.state = TaskState::pending;
+    run.worker_id.clear();
+  };
+  EXPECT_NE(problem_of(pend), "");
+  auto forget_worker = [&](state::Run& run) {
+    resolve(run);
+    run.worker_id.clear();
+  };
+  EXPECT_NE(problem_of(forget_worker).find("of no worker"), std::string::npos);
+}
+
 TEST(CheckState, FindsRetriesThatAreCountedWrong) {
   State state;
   Task task = running_task();

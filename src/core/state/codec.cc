@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <climits>
 
-#include <boost/json/monotonic_resource.hpp>
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
-#include "base/json.h"
+#include "base/base64.h"
+#include "base/planted.h"
+#include "core/state/stored.h"
 
 namespace gantry::state {
 namespace {
@@ -24,13 +24,6 @@ void add_digest(JsonWriter& out, std::string_view name, const wire::DefinitionDi
   out.field(name, std::string_view(text.data(), text.size()));
 }
 
-template <class Tag>
-void add_slug(JsonWriter& out, std::string_view name, const SlugId<Tag>& id) {
-  char text[22];
-  encode_slug(id.bytes(), text);
-  out.field(name, std::string_view(text, sizeof text));
-}
-
 std::optional<wire::DefinitionDigest> from_hex(std::string_view text) {
   wire::DefinitionDigest digest{};
   if (text.size() != digest.size() * 2) return std::nullopt;
@@ -43,16 +36,9 @@ std::optional<wire::DefinitionDigest> from_hex(std::string_view text) {
   return digest;
 }
 
-void add_time(JsonWriter& out, std::string_view name, Time time) {
-  if (time != Time()) out.field(name, to_ms(time));
-}
-
-void add_text(JsonWriter& out, std::string_view name, const std::string& text) {
-  if (!text.empty()) out.field(name, text);
-}
-
-void add_exit(JsonWriter& out, const ExitReport& exit) {
-  if (!exit.known) return;
+void add_exit(JsonWriter& out, const ExitReport* known) {
+  if (!known || !known->known) return;
+  const ExitReport& exit = *known;
   out.key("exit").begin_object().field("cause", exit.cause).field("code", exit.exit_code);
   if (exit.signal) out.field("signal", exit.signal);
   if (exit.out_of_memory) out.field("oom", true);
@@ -75,103 +61,27 @@ void add_run(JsonWriter& out, const Run& run) {
   add_time(out, "scheduled", run.scheduled);
   add_time(out, "started", run.started);
   add_time(out, "resolved", run.resolved);
-  add_exit(out, run.exit);
+  add_exit(out, run.exit.get());
   out.end_object();
 }
 
-/// A stored record, read field by field; anything unexpected makes the record corrupt.
-class Stored {
- public:
-  Stored(std::string_view kind, std::string_view bytes) : kind_(kind), memory_(buffer_, sizeof buffer_) {
-    auto parsed = parse_json(bytes, &memory_);
-    if (!parsed || !parsed.value().is_object()) {
-      damage("not a JSON object");
-      return;
-    }
-    document_ = std::move(parsed).value();
-    object_ = document_.if_object();
-    std::int64_t version = number("v", 0);
-    if (version > record_version) {
-      error_ = Error(ErrorCode::unsupported,
-                     fmt::format("a stored {} has format {}, this build knows {}", kind_, version, record_version),
-                     "start the newer gantry that wrote it");
+std::shared_ptr<const ExitReport> read_exit(Stored& stored) {
+  auto exit = std::make_shared<ExitReport>();
+  exit->known = true;
+  exit->cause = stored.text("cause");
+  exit->exit_code = stored.integer("code", 0);
+  exit->signal = stored.integer("signal", 0);
+  exit->out_of_memory = stored.flag("oom", false);
+  exit->message = stored.text("message");
+  const json::value* steps = stored.find("steps");
+  if (steps && steps->is_object()) {
+    for (const auto& step : steps->get_object()) {
+      stored.use(*steps);
+      exit->steps.emplace_back(step.key(), stored.time(step.key()));
     }
   }
-
-  void use(const json::value& value) { object_ = value.if_object(); }
-  const json::object& object() const { return *object_; }
-
-  std::string_view text(std::string_view key) {
-    const json::value* value = find(key);
-    if (!value) return {};
-    if (const json::string* text = value->if_string()) return *text;
-    damage(key);
-    return {};
-  }
-  std::int64_t number(std::string_view key, std::int64_t otherwise) {
-    const json::value* value = find(key);
-    if (!value) return otherwise;
-    boost::system::error_code error;
-    auto number = value->to_number<std::int64_t>(error);
-    if (error) damage(key);
-    return number;
-  }
-  double real(std::string_view key) {
-    const json::value* value = find(key);
-    if (!value) return 0;
-    boost::system::error_code error;
-    auto number = value->to_number<double>(error);
-    if (error) damage(key);
-    return number;
-  }
-  bool flag(std::string_view key, bool otherwise) {
-    const json::value* value = find(key);
-    return value && value->is_bool() ? value->get_bool() : otherwise;
-  }
-  Time time(std::string_view key) {
-    Time at = time_from_ms(number(key, 0));
-    if (at < time_min || at > time_max) damage(key);
-    return std::clamp(at, time_min, time_max);
-  }
-  int integer(std::string_view key, int otherwise) {
-    std::int64_t value = number(key, otherwise);
-    if (value < INT_MIN || value > INT_MAX) damage(key);
-    return static_cast<int>(std::clamp<std::int64_t>(value, INT_MIN, INT_MAX));
-  }
-  template <class Tag>
-  SlugId<Tag> slug(std::string_view key) {
-    auto id = SlugId<Tag>::parse(text(key));
-    if (!id) damage(key);
-    return id.value_or(SlugId<Tag>());
-  }
-  template <class Enum>
-  Enum word(std::string_view key, std::optional<Enum> (*parse)(std::string_view)) {
-    auto value = parse(text(key));
-    if (!value) damage(key);
-    return value.value_or(Enum());
-  }
-  const json::value* find(std::string_view key) { return object_ ? object_->if_contains(key) : nullptr; }
-
-  void damage(std::string_view what) {
-    if (error_) return;
-    error_ = Error(ErrorCode::corrupt, fmt::format("a stored {} is damaged: {}", kind_, what),
-                   "restore the database from a backup");
-  }
-
-  template <class Record>
-  Result<Record> finish(Record record) {
-    if (error_) return *error_;
-    return record;
-  }
-
- private:
-  std::string_view kind_;
-  unsigned char buffer_[4096];
-  json::monotonic_resource memory_;
-  json::value document_ = json::value(json::storage_ptr(&memory_));
-  const json::object* object_ = nullptr;
-  std::optional<Error> error_;
-};
+  return exit;
+}
 
 Run read_run(Stored& stored) {
   Run run;
@@ -186,26 +96,44 @@ Run read_run(Stored& stored) {
   run.resolved = stored.time("resolved");
   if (const json::value* exit = stored.find("exit")) {
     stored.use(*exit);
-    run.exit.known = true;
-    run.exit.cause = stored.text("cause");
-    run.exit.exit_code = stored.integer("code", 0);
-    run.exit.signal = stored.integer("signal", 0);
-    run.exit.out_of_memory = stored.flag("oom", false);
-    run.exit.message = stored.text("message");
-    const json::value* steps = stored.find("steps");
-    if (steps && steps->is_object()) {
-      for (const auto& step : steps->get_object()) {
-        stored.use(*steps);
-        run.exit.steps.emplace_back(step.key(), stored.time(step.key()));
-      }
-    }
+    run.exit = read_exit(stored);
   }
   return run;
 }
 
 constexpr std::string_view task_fields[] = {"v",        "id",      "queue",       "scheduler", "project",  "group",
                                             "priority", "retries", "retriesLeft", "created",   "deadline", "expires",
-                                            "memory",   "cpus",    "digest",      "runs"};
+                                            "memory",   "cpus",    "digest",      "runs",      "waits",    "pulled",
+                                            "pulls",    "routes",  "tags"};
+
+void add_waits(JsonWriter& out, const Waits& waits) {
+  std::string bits;
+  for (std::uint64_t word : waits.met) {
+    for (int shift = 0; shift < 64; shift += 8) bits += static_cast<char>(word >> shift & 0xff);
+  }
+  out.key("waits").begin_object().field("left", static_cast<std::int64_t>(waits.left));
+  if (waits.any_outcome) out.field("anyOutcome", true);
+  if (waits.until_scheduled) out.field("untilScheduled", true);
+  out.field("met", base64_encode(bits)).end_object();
+}
+
+std::shared_ptr<const Waits> read_waits(Stored& stored, const json::value& value) {
+  stored.use(value);
+  auto waits = std::make_shared<Waits>();
+  auto bits = base64_decode(stored.text("met"));
+  if (!bits || bits->size() % 8 != 0) {
+    stored.damage("waits");
+    return nullptr;
+  }
+  waits->met.resize(bits->size() / 8);
+  for (std::size_t i = 0; i < bits->size(); ++i) {
+    waits->met[i / 8] |= std::uint64_t{static_cast<std::uint8_t>((*bits)[i])} << (i % 8 * 8);
+  }
+  waits->left = static_cast<std::uint32_t>(std::clamp(stored.integer("left", 0), 0, INT_MAX));
+  waits->any_outcome = stored.flag("anyOutcome", false);
+  waits->until_scheduled = stored.flag("untilScheduled", false);
+  return waits;
+}
 
 std::string unknown_fields_of(const json::object& object) {
   std::string fields;
@@ -238,10 +166,18 @@ std::string encode(const Task& task) {
   if (task.memory_bytes) out.field("memory", task.memory_bytes);
   if (task.cpus > 0) out.field("cpus", task.cpus);
   add_digest(out, "digest", task.digest);
+  bool forgotten = planted(PlantedBug::pull_forgotten_after_restart);
+  if (task.pulled != Priority::lowest && !forgotten) out.field("pulled", name_of(task.pulled));
+  if (task.pulls) out.field("pulls", true);
+  if (task.waits) add_waits(out, *task.waits);
+  if (task.labels) {
+    add_texts(out, "routes", task.labels->routes);
+    if (!task.labels->tags.empty()) out.key("tags").raw(task.labels->tags);
+  }
   out.key("runs").begin_array();
   for (const Run& run : task.runs) add_run(out, run);
   out.end_array();
-  bytes += task.unknown_fields;
+  bytes += task.unknown_fields.str();
   out.end_object();
   return bytes;
 }
@@ -268,6 +204,16 @@ Result<Task> decode_task(std::uint64_t sequence, std::string_view bytes) {
     if (!digest) stored.damage("digest");
     task.digest = digest.value_or(wire::DefinitionDigest{});
     task.unknown_fields = unknown_fields_of(stored.object());
+    task.pulls = stored.flag("pulls", false);
+    if (stored.find("pulled")) task.pulled = stored.word("pulled", wire::parse_priority);
+    const json::value* tags = stored.find("tags");
+    if (tags || stored.find("routes")) {
+      auto labels = std::make_shared<TaskLabels>();
+      labels->routes = stored.texts("routes");
+      if (tags) append_canonical_json(labels->tags, *tags);
+      task.labels = std::move(labels);
+    }
+    const json::value* waits = stored.find("waits");
     const json::value* runs = stored.find("runs");
     const json::array* array = runs ? runs->if_array() : nullptr;
     if (!array) stored.damage("runs");
@@ -275,6 +221,7 @@ Result<Task> decode_task(std::uint64_t sequence, std::string_view bytes) {
       stored.use((*array)[i]);
       task.runs.push_back(read_run(stored));
     }
+    if (waits) task.waits = read_waits(stored, *waits);
   } else {
     stored.damage("id");
   }
@@ -282,6 +229,7 @@ Result<Task> decode_task(std::uint64_t sequence, std::string_view bytes) {
 }
 
 std::string artifact_key_name(int run, std::string_view name) { return fmt::format("{}/{}", run, name); }
+std::string member_key_name(std::uint64_t task_sequence) { return fmt::format("{:016x}", task_sequence); }
 
 std::string encode(const Artifact& artifact) {
   std::string bytes;
@@ -324,6 +272,7 @@ std::string encode(const Allocation& allocation) {
   out.begin_object().field("v", record_version);
   add_slug(out, "task", allocation.id.task);
   out.field("run", allocation.id.run).field("worker", allocation.worker);
+  add_text(out, "token", allocation.token);
   if (!allocation.node.empty()) add_slug(out, "node", allocation.node);
   if (allocation.memory_bytes) out.field("memory", allocation.memory_bytes);
   if (allocation.cpus > 0) out.field("cpus", allocation.cpus);
@@ -338,6 +287,7 @@ Result<Allocation> decode_allocation(std::uint64_t task_sequence, std::string_vi
   allocation.id.task = stored.slug<TaskTag>("task");
   allocation.id.run = stored.integer("run", 0);
   allocation.worker = stored.text("worker");
+  allocation.token = stored.text("token");
   if (stored.find("node")) allocation.node = stored.slug<NodeTag>("node");
   allocation.memory_bytes = stored.number("memory", 0);
   allocation.cpus = stored.real("cpus");
@@ -370,6 +320,92 @@ Result<Node> decode_node(std::string_view bytes) {
   node.version = stored.text("version");
   node.registered = stored.time("registered");
   return stored.finish(std::move(node));
+}
+
+namespace {
+
+constexpr std::string_view work_names[] = {"link", "release",    "cancel-group", "prioritize-group",
+                                           "pull", "group-pulls"};
+
+std::optional<Work::Kind> parse_work_kind(std::string_view text) {
+  auto found = std::ranges::find(work_names, text);
+  if (found == std::end(work_names)) return std::nullopt;
+  return static_cast<Work::Kind>(found - std::begin(work_names));
+}
+
+}  // namespace
+
+std::string encode(const Group& group) {
+  std::string bytes;
+  JsonWriter out(bytes);
+  out.begin_object().field("v", record_version);
+  add_slug(out, "id", group.id);
+  out.field("sequence", static_cast<std::int64_t>(group.sequence)).field("scheduler", group.scheduler);
+  out.field("tasks", group.tasks);
+  add_time(out, "created", group.created);
+  add_time(out, "expires", group.expires);
+  add_time(out, "sealed", group.sealed);
+  if (group.pulls) out.field("pulls", true);
+  out.end_object();
+  return bytes;
+}
+
+template <>
+Result<Group> decode<Group>(const Key&, std::string_view bytes) {
+  Stored stored("task group", bytes);
+  Group group;
+  group.id = stored.slug<TaskTag>("id");
+  group.sequence = static_cast<std::uint64_t>(stored.number("sequence", 0));
+  group.scheduler = stored.text("scheduler");
+  group.tasks = stored.number("tasks", 0);
+  group.created = stored.time("created");
+  group.expires = stored.time("expires");
+  group.sealed = stored.time("sealed");
+  group.pulls = stored.flag("pulls", false);
+  return stored.finish(std::move(group));
+}
+
+std::string encode(const Work& work) {
+  std::string bytes;
+  JsonWriter out(bytes);
+  out.begin_object().field("v", record_version);
+  out.field("kind", work_names[static_cast<std::size_t>(work.kind)]);
+  add_slug(out, "task", work.task);
+  out.field("position", static_cast<std::int64_t>(work.position));
+  if (work.through) out.field("through", static_cast<std::int64_t>(work.through));
+  if (work.completed) out.field("completed", true);
+  if (!work.links.empty()) {
+    out.key("links").begin_array();
+    for (std::uint64_t link : work.links) out.number(static_cast<std::int64_t>(link));
+    out.end_array();
+  }
+  out.field("priority", name_of(work.priority));
+  add_time(out, "created", work.created);
+  out.end_object();
+  return bytes;
+}
+
+template <>
+Result<Work> decode<Work>(const Key& key, std::string_view bytes) {
+  Stored stored("piece of work", bytes);
+  Work work;
+  work.id = key.sequence;
+  work.kind = stored.word("kind", parse_work_kind);
+  work.task = stored.slug<TaskTag>("task");
+  work.position = static_cast<std::uint64_t>(stored.number("position", 0));
+  work.through = static_cast<std::uint64_t>(stored.number("through", 0));
+  work.completed = stored.flag("completed", false);
+  const json::value* links = stored.find("links");
+  const json::array* array = links ? links->if_array() : nullptr;
+  if (links && !array) stored.damage("links");
+  for (std::size_t i = 0; array && i < array->size(); ++i) {
+    boost::system::error_code error;
+    work.links.push_back(static_cast<std::uint64_t>((*array)[i].to_number<std::int64_t>(error)));
+    if (error) stored.damage("links");
+  }
+  work.priority = stored.word("priority", wire::parse_priority);
+  work.created = stored.time("created");
+  return stored.finish(std::move(work));
 }
 
 }  // namespace gantry::state

@@ -36,12 +36,14 @@ Task a_task() {
   lost.scheduled = then;
   lost.started = then + seconds(1);
   lost.resolved = then + seconds(2);
-  lost.exit.known = true;
-  lost.exit.exit_code = -1;
-  lost.exit.signal = 9;
-  lost.exit.out_of_memory = true;
-  lost.exit.message = "out of \"memory\"";
-  lost.exit.steps = {{"pulled", then}, {"started", then + seconds(1)}};
+  ExitReport exit;
+  exit.known = true;
+  exit.exit_code = -1;
+  exit.signal = 9;
+  exit.out_of_memory = true;
+  exit.message = "out of \"memory\"";
+  exit.steps = {{"pulled", then}, {"started", then + seconds(1)}};
+  lost.exit = std::make_shared<const ExitReport>(exit);
   Run again;
   again.state = TaskState::running;
   again.reason_created = ReasonCreated::retry;
@@ -67,9 +69,51 @@ TEST(Codec, ATaskReadsBackAsWritten) {
   EXPECT_EQ(task.digest, a_task().digest);
   EXPECT_EQ(task.group, numbered_id<TaskTag>(2));
   ASSERT_EQ(task.runs.size(), 2u);
-  EXPECT_EQ(task.runs[0].exit.steps, a_task().runs[0].exit.steps);
+  EXPECT_EQ(task.runs[0].exit->steps, a_task().runs[0].exit->steps);
   EXPECT_EQ(task.runs[1].taken_until, then + minutes(20));
   EXPECT_EQ(task.state(), TaskState::running);
+}
+
+TEST(Codec, WhatATaskWaitsForReadsBackButForItsIds) {
+  Task task = a_task();
+  auto waits = std::make_shared<Waits>();
+  waits->met = {0x8000000000000001ull, 1};
+  waits->left = 67;
+  waits->any_outcome = true;
+  waits->until_scheduled = true;
+  task.waits = waits;
+  task.runs.clear();
+  task.pulls = true;
+  task.pulled = Priority::high;
+  task.labels = std::make_shared<const TaskLabels>(TaskLabels{{"a.route"}, R"({"k":"v"})"});
+  Task read = value_or_throw(decode_task(7, encode(task)));
+  EXPECT_EQ(encode(read), encode(task));
+  EXPECT_EQ(read.waits->met, waits->met);
+  EXPECT_EQ(read.waits->left, 67u);
+  EXPECT_TRUE(read.waits->any_outcome);
+  EXPECT_TRUE(read.waits->until_scheduled);
+  EXPECT_TRUE(read.pulls);
+  EXPECT_EQ(read.pulled, Priority::high);
+  EXPECT_EQ(read.labels->tags, R"({"k":"v"})");
+  EXPECT_TRUE(read.unknown_fields.empty()) << "all of these are known";
+}
+
+TEST(Codec, WorkReadsBackAsWritten) {
+  Work work;
+  work.id = 12;
+  work.kind = Work::Kind::group_pulls;
+  work.task = numbered_id<TaskTag>(4);
+  work.position = 5;
+  work.through = 6;
+  work.completed = true;
+  work.priority = Priority::high;
+  work.links = {1, 1'000'000'000'000};
+  work.created = then;
+  Work read = value_or_throw(decode<Work>({12, {}}, encode(work)));
+  EXPECT_EQ(encode(read), encode(work));
+  EXPECT_EQ(read.kind, work.kind);
+  EXPECT_EQ(read.links, work.links);
+  EXPECT_EQ(read.through, 6u);
 }
 
 TEST(Codec, DefaultsAreLeftOut) {
@@ -105,6 +149,8 @@ TEST(Codec, TheOtherRecordsReadBackAsWritten) {
 
   Allocation allocation{{numbered_id<TaskTag>(1), 2}, 7, numbered_id<NodeTag>(3), "group/worker", 1 << 20, 0.25};
   EXPECT_EQ(encode(value_or_throw(decode_allocation(7, encode(allocation)))), encode(allocation));
+  allocation.token = "a-token";
+  EXPECT_EQ(value_or_throw(decode_allocation(7, encode(allocation))).token, "a-token");
   allocation.node = {};
   EXPECT_TRUE(value_or_throw(decode_allocation(7, encode(allocation))).node.empty());
 

@@ -56,6 +56,24 @@ class OrderedSet {
     return std::binary_search(piece.begin(), piece.end(), key);
   }
 
+  /// The first key that is greater.
+  Iterator after(const Key& key) const {
+    if (empty()) return end();
+    std::size_t piece = piece_of(key);
+    auto at = std::upper_bound(pieces_[piece].begin(), pieces_[piece].end(), key) - pieces_[piece].begin();
+    if (static_cast<std::size_t>(at) == pieces_[piece].size()) return {this, piece + 1, 0};
+    return {this, piece, static_cast<std::size_t>(at)};
+  }
+  /// How many keys are less. Visits every piece before it.
+  std::size_t rank(const Key& key) const {
+    if (empty()) return 0;
+    std::size_t piece = piece_of(key);
+    std::size_t before = 0;
+    for (std::size_t i = 0; i < piece; ++i) before += pieces_[i].size();
+    return before + static_cast<std::size_t>(std::lower_bound(pieces_[piece].begin(), pieces_[piece].end(), key) -
+                                             pieces_[piece].begin());
+  }
+
   /// True if it was not there.
   bool insert(const Key& key) {
     if (empty()) add_piece(0, key);
@@ -63,6 +81,12 @@ class OrderedSet {
     auto place = std::lower_bound(pieces_[at].begin(), pieces_[at].end(), key);
     if (place != pieces_[at].end() && *place == key) return false;
     if (pieces_[at].size() == piece_size_max) {
+      if (place == pieces_[at].end()) {  // growing at the end, as by age, must not leave half-empty pieces behind
+        add_piece(at + 1, key);
+        pieces_[at + 1].push_back(key);
+        ++size_;
+        return true;
+      }
       split(at);
       at = piece_of(key);
       place = std::lower_bound(pieces_[at].begin(), pieces_[at].end(), key);

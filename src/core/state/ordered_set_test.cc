@@ -22,6 +22,16 @@ TEST(OrderedSet, IsInOrderAndHoldsEachKeyOnce) {
   EXPECT_EQ(set.size(), 1u);
 }
 
+TEST(OrderedSet, GrowsInOrderAndBackwards) {
+  OrderedSet<int> set;
+  for (int key = 0; key < 1000; ++key) EXPECT_TRUE(set.insert(2 * key));
+  for (int key = 999; key >= 0; --key) EXPECT_TRUE(set.insert(2 * key + 1));
+  EXPECT_EQ(set.size(), 2000u);
+  int expected = 0;
+  for (int key : set) EXPECT_EQ(key, expected++);
+  EXPECT_EQ(set.rank(1234), 1234u);
+}
+
 RC_GTEST_PROP(OrderedSet, IsStdSet, ()) {
   OrderedSet<int> set;
   std::set<int> model;
@@ -37,6 +47,13 @@ RC_GTEST_PROP(OrderedSet, IsStdSet, ()) {
         RC_ASSERT(set.erase(key) == (model.erase(key) > 0));
       }
       RC_ASSERT(set.contains(key) == model.contains(key));
+    }
+    for (int key : {-1, 0, span / 2, span - 1, span}) {
+      auto next = model.upper_bound(key);
+      RC_ASSERT((set.after(key) == set.end()) == (next == model.end()));
+      if (next != model.end()) RC_ASSERT(*set.after(key) == *next);
+      auto less = std::distance(model.begin(), model.lower_bound(key));
+      RC_ASSERT(set.rank(key) == static_cast<std::size_t>(less));
     }
     RC_ASSERT(set.size() == model.size());
     RC_ASSERT(std::equal(set.begin(), set.end(), model.begin(), model.end()));

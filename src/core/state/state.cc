@@ -1,18 +1,16 @@
 #include "core/state/state.h"
 
+#include <bit>
+
 namespace gantry::state {
 namespace {
 
 const State::PendingLine no_pending;
 const State::ArtifactNames no_artifacts;
 const std::set<AllocationId> no_allocations;
+const State::TaskLine no_tasks;
 
 bool is_pending(const Task* task) { return task && task->state() == TaskState::pending; }
-
-PendingKey pending_key(const Task& task) {
-  auto rank = static_cast<std::uint8_t>(wire::priority_count - 1 - static_cast<int>(task.priority));
-  return {rank, task.sequence, task.id};
-}
 
 std::optional<Time> deadline_of(const Task* task) {
   if (!task || task->resolved()) return std::nullopt;
@@ -24,6 +22,22 @@ std::optional<Time> claim_end_of(const Task* task) {
   return task->runs.back().taken_until;
 }
 
+/// Whether it stands in the line of its group's open tasks.
+bool open_in_its_group(const Task* task) { return task && !task->resolved() && task->group != task->id; }
+
+template <class Map, class Id>
+void enter(Map& lines, Id line, const Task& task) {
+  lines[line].insert({task.sequence, task.id});
+}
+
+template <class Map, class Id>
+void leave(Map& lines, Id line, const Task& task) {
+  auto found = lines.find(line);
+  if (found == lines.end()) return;
+  found->second.erase({task.sequence, task.id});
+  if (found->second.empty()) lines.erase(found);
+}
+
 void move_entry(State::TimeIndex& index, TaskId id, std::optional<Time> before, std::optional<Time> after) {
   if (before == after) return;
   if (before) index.erase({*before, id});
@@ -31,6 +45,11 @@ void move_entry(State::TimeIndex& index, TaskId id, std::optional<Time> before, 
 }
 
 }  // namespace
+
+PendingKey pending_key(const Task& task) {
+  auto rank = static_cast<std::uint8_t>(wire::priority_count - 1 - static_cast<int>(task.effective_priority()));
+  return {rank, task.sequence, task.id};
+}
 
 const State::PendingLine& State::pending(const std::string& task_queue) const {
   auto found = pending_.find(task_queue);
@@ -45,6 +64,47 @@ const State::ArtifactNames& State::artifacts_of(TaskId task) const {
 const std::set<AllocationId>& State::allocations_on(NodeId node) const {
   auto found = allocations_on_.find(node);
   return found == allocations_on_.end() ? no_allocations : found->second;
+}
+
+const State::TaskLine& State::dependents_of(TaskId task) const {
+  auto found = dependents_.find(task);
+  return found == dependents_.end() ? no_tasks : found->second;
+}
+
+const State::TaskLine& State::open_in_group(TaskGroupId group) const {
+  auto found = open_in_group_.find(group);
+  return found == open_in_group_.end() ? no_tasks : found->second;
+}
+
+const std::set<AllocationId>& State::allocations_by(const std::string& worker, const std::string& token) const {
+  auto found = allocations_by_token_.find({worker, token});
+  return found == allocations_by_token_.end() ? no_allocations : found->second;
+}
+
+const WorkerActivity* State::activity(const Worker::Id& worker) const {
+  auto found = activity_.find(worker);
+  return found == activity_.end() ? nullptr : &found->second;
+}
+
+void State::reindex_waits(const Task* before, const Task* after) {
+  const Waits* old_waits = before && !before->resolved() ? before->waits.get() : nullptr;
+  const Waits* new_waits = after && !after->resolved() ? after->waits.get() : nullptr;
+  if (old_waits == new_waits) return;
+  const Waits& any = new_waits ? *new_waits : *old_waits;
+  GANTRY_ASSERT(any.on);
+  for (std::size_t word = 0; word < any.met.size(); ++word) {
+    std::uint64_t open_before = old_waits ? ~old_waits->met[word] : 0;
+    std::uint64_t open_after = new_waits ? ~new_waits->met[word] : 0;
+    for (std::uint64_t differs = open_before ^ open_after; differs; differs &= differs - 1) {
+      std::size_t index = word * 64 + static_cast<std::size_t>(std::countr_zero(differs));
+      if (index >= any.on->size()) break;
+      TaskId dependency = (*any.on)[index];
+      if (open_after >> (index % 64) & 1)
+        enter(dependents_, dependency, *after);
+      else
+        leave(dependents_, dependency, *before);
+    }
+  }
 }
 
 void State::index_pending(const Task& task, bool add) {
@@ -68,6 +128,13 @@ void State::reindex(const Task* before, const Task* after) {
   if (pending_after && (!pending_before || moved)) index_pending(*after, true);
   move_entry(deadlines_, id, deadline_of(before), deadline_of(after));
   move_entry(claims_, id, claim_end_of(before), claim_end_of(after));
+  reindex_waits(before, after);
+  if (open_in_its_group(before) != open_in_its_group(after)) {
+    if (open_in_its_group(after))
+      enter(open_in_group_, after->group, *after);
+    else
+      leave(open_in_group_, before->group, *before);
+  }
   if (after && after->resolved() && !(before && before->resolved())) resolved_.push_back(id);
   if (!before) artifacts_loaded_.insert(id);  // a new task has none; load() takes this back for stored ones
   if (!after) artifacts_loaded_.erase(id);
@@ -92,6 +159,21 @@ void State::reindex(const Allocation* before, const Allocation* after) {
     if (on_node->second.empty()) allocations_on_.erase(on_node);
   }
   if (after && !after->node.empty()) allocations_on_[after->node].insert(after->id);
+  if (before && !before->token.empty()) {
+    auto by_token = allocations_by_token_.find({before->worker, before->token});
+    by_token->second.erase(before->id);
+    if (by_token->second.empty()) allocations_by_token_.erase(by_token);
+  }
+  if (after && !after->token.empty()) allocations_by_token_[{after->worker, after->token}].insert(after->id);
+}
+
+void State::reindex(const Work* before, const Work* after) {
+  if (before && !after) works_.erase(before->id);
+  if (after && !before) works_.insert(after->id);
+}
+
+void State::reindex(const Worker* before, const Worker* after) {
+  if (before && !after) activity_.erase(before->key());
 }
 
 void State::reindex(const Node* before, const Node* after) {
@@ -140,10 +222,32 @@ void State::load(Node node) {
   set<Node>(id, Row<Node>{std::move(node), 0});
 }
 
-void State::load_clock(std::uint64_t last_commit, std::uint64_t last_sequence, Time last_time) {
+void State::load_clock(std::uint64_t last_commit, std::uint64_t last_sequence, std::uint64_t last_event,
+                       Time last_time) {
   last_commit_ = last_commit;
   last_sequence_ = last_sequence;
+  last_event_ = last_event;
   last_time_ = last_time;
+}
+
+void State::forget_cold(std::size_t keep, std::uint64_t durable_commit) {
+  AllRecords::for_each([&]<class Record>() {
+    if constexpr (ColdRecord<Record>) {
+      auto& arrivals = mutable_table<Record>().arrivals_;
+      std::size_t visits = arrivals.size();
+      while (arrivals.size() > keep && visits-- > 0) {
+        typename Record::Id id = std::move(arrivals.front());
+        arrivals.pop_front();
+        const Row<Record>* row = table<Record>().find(id);
+        if (!row) continue;
+        if (row->version > durable_commit) {
+          arrivals.push_back(std::move(id));
+          continue;
+        }
+        set<Record>(id, std::nullopt);
+      }
+    }
+  });
 }
 
 void State::forget_resolved(std::size_t keep, std::uint64_t durable_commit) {

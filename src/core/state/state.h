@@ -16,10 +16,19 @@
 
 #include "base/error.h"
 #include "core/state/ordered_set.h"
+#include "core/state/record_list.h"
 #include "core/state/records.h"
-#include "core/state/table.h"
 
 namespace gantry::state {
+
+/// How many tasks are remembered of a worker.
+inline constexpr std::size_t recent_tasks_max = 20;
+
+/// What a worker did since its record was written (queue/worker.h). Not stored, not undone.
+struct WorkerActivity {
+  std::vector<Worker::RecentTask> recent;  // oldest first, at most recent_tasks_max
+  Time last_active;
+};
 
 /// Position in a queue's line: highest priority first, then the oldest task.
 struct PendingKey {
@@ -28,11 +37,15 @@ struct PendingKey {
   TaskId task;
   friend auto operator<=>(const PendingKey&, const PendingKey&) = default;
 };
+/// Where a pending task stands.
+PendingKey pending_key(const Task& task);
 
 class State {
  public:
   using PendingLine = OrderedSet<PendingKey>;
   using TimeIndex = OrderedSet<std::pair<Time, TaskId>>;
+  /// Tasks in the order of their creation.
+  using TaskLine = OrderedSet<std::pair<std::uint64_t, TaskId>>;
   using ArtifactNames = std::set<std::pair<int, std::string>>;
 
   template <class Record>
@@ -50,6 +63,16 @@ class State {
   /// Artifacts of a task that are in memory, by run and name.
   const ArtifactNames& artifacts_of(TaskId task) const;
   const std::set<AllocationId>& allocations_on(NodeId node) const;
+  /// Unscheduled tasks that wait for this one, by sequence. Whether this one is known does not matter.
+  const TaskLine& dependents_of(TaskId task) const;
+  /// Unresolved tasks of a group, by sequence, without the one whose id the group has.
+  const TaskLine& open_in_group(TaskGroupId group) const;
+  /// Runs that a worker ("<workerGroup>/<workerId>") got by a claim with this token and still has.
+  const std::set<AllocationId>& allocations_by(const std::string& worker, const std::string& token) const;
+  /// Ids of all stored work.
+  const OrderedSet<std::uint64_t>& works() const { return works_; }
+  /// nullptr if there is none since its record was written.
+  const WorkerActivity* activity(const Worker::Id& worker) const;
   /// The native node that this worker is, or an empty id.
   NodeId node_of_worker(const std::string& worker_group, const std::string& worker_id) const;
   /// True if some native node claims from this queue.
@@ -57,6 +80,8 @@ class State {
 
   std::uint64_t last_commit() const { return last_commit_; }
   std::uint64_t last_sequence() const { return last_sequence_; }
+  /// Number of the newest event in the outbox.
+  std::uint64_t last_event() const { return last_event_; }
   /// Time of the last transaction; the next one is not earlier.
   Time last_time() const { return last_time_; }
 
@@ -66,13 +91,20 @@ class State {
   void load(Artifact artifact);
   void load(Allocation allocation);
   void load(Node node);
-  void load_clock(std::uint64_t last_commit, std::uint64_t last_sequence, Time last_time);
+  template <PlainRecord Record>
+  void load(Record record) {
+    typename Record::Id id = record.key();
+    if (!table<Record>().find(id)) set<Record>(id, Row<Record>{std::move(record), 0});
+  }
+  void load_clock(std::uint64_t last_commit, std::uint64_t last_sequence, std::uint64_t last_event, Time last_time);
   /// The artifacts of this task are in memory, all of them (they may be none).
   void mark_artifacts_loaded(TaskId task) { artifacts_loaded_.insert(task); }
   bool artifacts_loaded(TaskId task) const { return artifacts_loaded_.contains(task); }
 
   /// Forgets the oldest resolved tasks beyond `keep`, with their artifacts, as far as they are durable.
   void forget_resolved(std::size_t keep, std::uint64_t durable_commit);
+  /// The same for cold records of every kind, `keep` of each.
+  void forget_cold(std::size_t keep, std::uint64_t durable_commit);
   std::size_t resolved_in_memory() const { return resolved_.size(); }
 
  private:
@@ -93,21 +125,36 @@ class State {
   void reindex(const Artifact* before, const Artifact* after);
   void reindex(const Allocation* before, const Allocation* after);
   void reindex(const Node* before, const Node* after);
+  void reindex(const Work* before, const Work* after);
+  void reindex(const Worker* before, const Worker* after);
+  template <PlainRecord Record>
+  void reindex(const Record* before, const Record* after) {
+    if constexpr (ColdRecord<Record>) {
+      if (!before && after) mutable_table<Record>().arrivals_.push_back(after->key());
+    }
+  }
+  void reindex_waits(const Task* before, const Task* after);
   void index_pending(const Task& task, bool add);
   void count_native_queue(const std::string& task_queue, int by);
 
-  std::tuple<Table<Task>, Table<Artifact>, Table<Allocation>, Table<Node>> tables_;
+  AllRecords::Tables tables_;
   std::map<std::string, PendingLine> pending_;
   TimeIndex deadlines_;
   TimeIndex claims_;
   boost::unordered_flat_map<TaskId, ArtifactNames> artifacts_of_;
   boost::unordered_flat_map<NodeId, std::set<AllocationId>> allocations_on_;
+  boost::unordered_flat_map<TaskId, TaskLine> dependents_;
+  boost::unordered_flat_map<TaskGroupId, TaskLine> open_in_group_;
+  std::map<std::pair<std::string, std::string>, std::set<AllocationId>> allocations_by_token_;
+  OrderedSet<std::uint64_t> works_;
+  boost::unordered_flat_map<Worker::Id, WorkerActivity> activity_;
   std::map<std::string, int> native_queues_;
   std::map<std::pair<std::string, std::string>, NodeId> workers_;
   boost::unordered_flat_set<TaskId> artifacts_loaded_;
   std::deque<TaskId> resolved_;  // oldest first; an id may be there twice, or stand for a task that runs again
   std::uint64_t last_commit_ = 0;
   std::uint64_t last_sequence_ = 0;
+  std::uint64_t last_event_ = 0;
   Time last_time_;
 };
 

@@ -74,7 +74,7 @@ TEST(Transaction, WritesMoveATaskFromOpenToResolved) {
       text += std::string(write.value ? "+" : "-") + tables[static_cast<int>(write.table)].name + " ";
     return text;
   };
-  EXPECT_EQ(written(), "+definition +task_id +open_task ");
+  EXPECT_EQ(written(), "+definition +task_queue +task_id +open_task ");
   world.claim();
   EXPECT_EQ(written(), "+allocation +open_task ");
   EXPECT_TRUE(world.report(id, 0, ReasonResolved::completed));
@@ -86,6 +86,25 @@ TEST(Transaction, BoundsItsOperations) {
   Transaction tx(state, time_from_ms(0));
   EXPECT_TRUE(tx.has_room(operations_max));
   EXPECT_FALSE(tx.has_room(operations_max + 1));
+}
+
+TEST(Transaction, BoundsItsBytes) {
+  QueueWorld world;
+  TaskId first = world.create();
+  TaskId second = world.create();
+  Transaction tx(world.state, world.now);
+  EXPECT_TRUE(tx.has_room(1, 10 * bytes_max)) << "the first unit always fits";
+  auto grow = [&](TaskId id, std::size_t bytes) {
+    tx.update<Task>(id, [&](Task& task) { task.unknown_fields = ",\"x\":\"" + std::string(bytes, 'x') + "\""; });
+  };
+  grow(first, 300'000);
+  EXPECT_TRUE(tx.has_room(1, 200'000));
+  EXPECT_FALSE(tx.has_room(1, 300'000));
+  grow(second, 200'000);
+  EXPECT_TRUE(tx.has_room(1));
+  EXPECT_FALSE(tx.has_room(1, 100'000));
+  tx.put_definition(99, std::make_shared<const std::string>(std::string(100'000, 'x')));
+  EXPECT_FALSE(tx.has_room(1));
 }
 
 TEST(State, AFailedCommitIsUndoneNewestFirst) {
@@ -148,15 +167,22 @@ TEST(State, ALoadedTaskHasItsArtifactsLoadedOnlyOnceSomebodySaysSo) {
 /// One random decision inside a transaction.
 void random_step(QueueWorld& world, Transaction& tx, const std::vector<NodeId>& nodes) {
   auto pick = [&] { return numbered_id<TaskTag>(100 + *rc::gen::inRange<std::uint32_t>(0, 12)); };
-  switch (*rc::gen::inRange(0, 7)) {
+  switch (*rc::gen::inRange(0, 11)) {
     case 0:
     case 1: {
       auto definition = world.definition(
           {.priority = static_cast<Priority>(*rc::gen::inRange(0, 7)), .retries = 1, .memory_bytes = 100});
-      auto made = queue::create(tx, pick(), definition);
-      RC_ASSERT(made.has_value());
+      if (*rc::gen::inRange(0, 2)) definition.dependencies = {pick()};
+      if (*rc::gen::inRange(0, 2)) definition.group = pick();
+      definition.any_outcome = *rc::gen::arbitrary<bool>();
+      auto made = queue::create(tx, pick(), definition);  // its dependency may not exist
+      RC_ASSERT(made.has_value() || !definition.dependencies.empty() || tx.find<Group>(definition.group));
       return;
     }
+    case 7: (void)queue::rerun(tx, pick()); return;
+    case 8: (void)queue::set_group_pulls(tx, pick(), *rc::gen::arbitrary<bool>()); return;
+    case 9: (void)queue::schedule(tx, pick()); return;
+    case 10: (void)queue::change_priority(tx, pick(), static_cast<Priority>(*rc::gen::inRange(0, 7))); return;
     case 2:
     case 3:
       queue::claim(tx, {"prov/queue", "group", "worker", *rc::gen::inRange(1, 4), *rc::gen::elementOf(nodes)});
@@ -225,12 +251,22 @@ RC_GTEST_PROP(State, LoadingWhatWasWrittenGivesTheSameState, ()) {
       Task task = value_or_throw(decode_task(key.sequence, *value));
       RC_ASSERT(task.resolved() == (table == TableId::resolved_task));
       TaskId id = task.id;
+      if (task.waits) {
+        auto waits = std::make_shared<Waits>(*task.waits);
+        waits->on = world.task(id).waits->on;  // it is in the definition
+        task.waits = std::move(waits);
+      }
       loaded.load(std::move(task));
       loaded.mark_artifacts_loaded(id);
     }
     if (table == TableId::artifact) loaded.load(value_or_throw(decode_artifact(key.sequence, *value)));
     if (table == TableId::allocation) loaded.load(value_or_throw(decode_allocation(key.sequence, *value)));
     if (table == TableId::node) loaded.load(value_or_throw(decode_node(*value)));
+    AllRecords::for_each([&]<class Record>() {
+      if constexpr (PlainRecord<Record>) {
+        if (table == Record::table_id) loaded.load(value_or_throw(decode<Record>(key, *value)));
+      }
+    });
   }
   RC_ASSERT(dump(loaded) == dump(world.state));
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 
@@ -60,6 +61,7 @@ class Table {
   void note_version(std::uint64_t version) { newest_version_ = std::max(newest_version_, version); }
 
   boost::unordered_flat_map<Id, std::unique_ptr<Row<Record>>> rows_;
+  std::deque<Id> arrivals_;  // of cold records, oldest first; an id may be there twice, or of one that is gone
   std::uint64_t newest_version_ = 0;
 };
 

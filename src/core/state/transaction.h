@@ -1,5 +1,9 @@
 // One decision in the making: reads and changes the state at once, remembers what was there before, and ends as a list
-// of writes for the store (design 3.2, 3.5). Bound: operations_max records.
+// of writes for the store (design 3.2, 3.5).
+//
+// Bound: operations_max records and bytes_max bytes. A step of larger work asks has_room() before each unit, so a
+// transaction exceeds bytes_max by one unit at most; the largest, a task with 50 runs and what their agents said of
+// each, has less than 512 KB. A new task has one definition (half a megabyte at most, if it depends on 10,000 tasks).
 //
 // Use: make one, call a core function, then either take() it and hand the writes to the store, or let it go out of
 // scope, which undoes everything.
@@ -10,22 +14,17 @@
 #include <vector>
 
 #include "core/state/change.h"
+#include "core/state/record_list.h"
 #include "core/state/state.h"
 #include "core/state/write.h"
 
 namespace gantry::state {
 
 inline constexpr std::size_t operations_max = 100;
+inline constexpr std::size_t bytes_max = 512 * 1024;
 inline constexpr std::size_t operations_usual = 2;
 
-template <class Record>
-struct BeforeImage {
-  typename Record::Id id;
-  std::optional<Row<Record>> row;  // none: it was not there
-};
-
-using UndoLog =
-    std::vector<std::variant<BeforeImage<Task>, BeforeImage<Artifact>, BeforeImage<Allocation>, BeforeImage<Node>>>;
+using UndoLog = std::vector<AllRecords::Images>;
 
 /// A finished decision: staged in the state, not durable yet.
 struct Staged {
@@ -82,12 +81,26 @@ class Transaction {
 
   /// A fresh key for a new task; never given twice.
   std::uint64_t next_sequence() { return ++state_.last_sequence_; }
+  /// Numbers for `count` more events; returns the first. Not given again, even if this is undone.
+  std::uint64_t next_events(std::uint64_t count) {
+    state_.last_event_ += count;
+    return state_.last_event_ - count + 1;
+  }
   /// Stores a task's definition under its sequence.
   void put_definition(std::uint64_t sequence, Value definition);
+  /// Writes, or without a value erases, a row that the state does not hold in memory.
+  void put_row(TableId table, Key key, Value value);
+  /// Erases everything in a by_sequence table up to and including `sequence`.
+  void erase_rows_through(TableId table, std::uint64_t sequence);
+  /// What a worker does, between two writes of its record; lasts whatever becomes of this transaction.
+  WorkerActivity& activity(const Worker::Id& worker) { return state_.activity_[worker]; }
+  void forget_activity(const Worker::Id& worker) { state_.activity_.erase(worker); }
+  const std::vector<Change>& changes() const { return changes_; }
   void add_change(Change change) { changes_.push_back(std::move(change)); }
 
-  /// Whether this many more records fit; a step of larger work asks before each unit.
-  bool has_room(std::size_t operations) const { return undo_.size() + operations <= operations_max; }
+  /// Whether this many more records, of so many bytes together if that is known, fit; into an empty transaction any
+  /// number of bytes does. A record is measured the first time that this is asked after it was first changed.
+  bool has_room(std::size_t operations, std::size_t bytes = 0);
 
   /// Ends the transaction: what was changed stays. If nothing was, `writes` is empty and no commit is used up.
   Staged take();
@@ -99,6 +112,8 @@ class Transaction {
   static void undo(State& state, UndoLog log);
 
  private:
+  void add_writes_since(std::size_t first, std::vector<Write>& writes) const;
+
   template <class Record>
   bool remembered(const typename Record::Id& id) const {
     for (const auto& entry : undo_) {
@@ -120,8 +135,10 @@ class Transaction {
   std::uint64_t commit_;
   std::uint64_t read_version_ = 0;
   UndoLog undo_;
-  std::vector<Write> definitions_;
+  std::vector<Write> rows_;  // beside those of the records
   std::vector<Change> changes_;
+  std::size_t bytes_ = 0;  // of rows_ and of the first `measured_` records of undo_
+  std::size_t measured_ = 0;
   bool taken_ = false;
 };
 

@@ -9,8 +9,16 @@
 #include "core/queue/artifact.h"
 #include "core/queue/claim.h"
 #include "core/queue/create.h"
+#include "core/queue/expire.h"
+#include "core/queue/explain.h"
+#include "core/queue/group.h"
 #include "core/queue/limits.h"
+#include "core/queue/priority.h"
 #include "core/queue/resolve.h"
+#include "core/queue/schedule.h"
+#include "core/queue/work.h"
+#include "core/queue/worker.h"
+#include "core/state/check.h"
 #include "core/state/codec.h"
 
 namespace gantry::testing_world {
@@ -48,6 +56,26 @@ inline std::string dump(const state::State& state) {
     lines["worker " + id] = state.node_of_worker(node.worker_group, node.worker_id).to_string();
     lines["native " + id] = state.is_native_queue(node.task_queue) ? "yes" : "no";
   });
+  state.table<state::Task>().for_each([&](const state::Task& task) {
+    for (TaskId id : {task.id, task.group}) {
+      std::string& dependents = lines["dependents " + id.to_string()];
+      std::string& open = lines["open in " + id.to_string()];
+      dependents.clear();
+      open.clear();
+      for (const auto& [sequence, other] : state.dependents_of(id)) dependents += other.to_string() + " ";
+      for (const auto& [sequence, other] : state.open_in_group(id)) open += other.to_string() + " ";
+    }
+  });
+  state::AllRecords::for_each([&]<class Record>() {
+    if constexpr (state::PlainRecord<Record>) {
+      state.table<Record>().for_each([&](const Record& record) {
+        state::Key key = Record::store_key(record.key());
+        lines[std::to_string(static_cast<int>(Record::table_id)) + ":" + std::to_string(key.sequence) + key.name] =
+            encode(record);
+      });
+    }
+  });
+  for (std::uint64_t work : state.works()) lines["works"] += std::to_string(work) + " ";
   for (const auto& [queue, line] : state.pending_lines()) {
     for (const auto& entry : line) {
       lines["pending " + queue] +=
@@ -68,6 +96,10 @@ struct TaskOptions {
   std::int64_t memory_bytes = 0;
   Duration deadline = hours(1);
   std::uint8_t content = 0;  // different: another definition
+  std::vector<TaskId> dependencies{};
+  bool any_outcome = false;
+  TaskGroupId group{};  // empty: its own
+  std::string scheduler = "-";
 };
 
 struct QueueWorld {
@@ -99,25 +131,62 @@ struct QueueWorld {
     made.created = now;
     made.deadline = now + options.deadline;
     made.expires = made.deadline + days(1);
-    made.group = numbered_id<TaskTag>(1);
+    made.group = options.group.empty() ? numbered_id<TaskTag>(1) : options.group;
+    made.dependencies = options.dependencies;
+    made.any_outcome = options.any_outcome;
+    made.scheduler = options.scheduler;
     made.canonical = "{}";
     made.digest[0] = options.content;
     return made;
   }
 
-  Result<void> try_create(TaskId id, const wire::TaskDefinition& made) {
+  /// One decision: undone, as the server does, if it is an error.
+  template <class Act>
+  auto decide(Act act) -> decltype(act(std::declval<state::Transaction&>())) {
     state::Transaction tx(state, now);
-    auto task = queue::create(tx, id, made);
-    finish(tx, task.has_value());
-    if (!task) return task.error();
+    auto result = act(tx);
+    finish(tx, result.has_value());
+    return result;
+  }
+  template <class T>
+  static Result<void> done(const Result<T>& result) {
+    if (!result) return result.error();
     return success();
+  }
+  Result<void> try_create(TaskId id, const wire::TaskDefinition& made, queue::Start start = queue::Start::when_ready) {
+    return done(decide([&](state::Transaction& tx) { return queue::create(tx, id, made, start); }));
   }
   TaskId create(const TaskOptions& options = {}) {
     TaskId id = numbered_id<TaskTag>(++last_id);
     auto made = definition(options);
-    made.group = id;
-    EXPECT_TRUE(try_create(id, made));
+    if (options.group.empty()) made.group = id;
+    auto created = try_create(id, made);
+    EXPECT_TRUE(created) << created.error().message();
     return id;
+  }
+  /// Steps of larger work until none is left; how many there were.
+  int work() {
+    int steps = 0;
+    for (bool more = queue::has_work(state); more; ++steps) {
+      state::Transaction tx(state, now);
+      more = queue::continue_work(tx);
+      finish(tx);
+      EXPECT_LT(steps, 10'000);
+    }
+    return steps;
+  }
+  Result<void> schedule(TaskId id) {
+    return done(decide([&](state::Transaction& tx) { return queue::schedule(tx, id); }));
+  }
+  Result<void> rerun(TaskId id) {
+    return done(decide([&](state::Transaction& tx) { return queue::rerun(tx, id); }));
+  }
+  /// Claims exactly this run and reports it.
+  void resolve(TaskId id, state::ReasonResolved reason = state::ReasonResolved::completed) {
+    int run = static_cast<int>(task(id).runs.size()) - 1;
+    EXPECT_TRUE(
+        done(decide([&](state::Transaction& tx) { return queue::claim_run(tx, id, run, {"", "group", "worker"}); })));
+    EXPECT_TRUE(report(id, run, reason));
   }
 
   std::vector<queue::Claim> claim(int tasks_max = 1, NodeId node = {}, const std::string& worker = "worker",

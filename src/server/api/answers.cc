@@ -1,24 +1,17 @@
 #include "server/api/answers.h"
 
+#include <algorithm>
+
+#include <boost/json/serialize.hpp>
 #include <fmt/format.h>
+
+#include "base/text.h"
 
 namespace gantry::server {
 namespace {
 
 using state::Run;
 using state::Task;
-
-void append_run(JsonWriter& out, const Run& run, std::size_t run_id) {
-  out.begin_object().field("runId", static_cast<std::int64_t>(run_id)).field("state", name_of(run.state));
-  out.field("reasonCreated", name_of(run.reason_created));
-  if (run.reason_resolved != state::ReasonResolved::none) out.field("reasonResolved", name_of(run.reason_resolved));
-  if (!run.worker_group.empty()) out.field("workerGroup", run.worker_group).field("workerId", run.worker_id);
-  if (run.taken_until != Time()) out.field("takenUntil", run.taken_until);
-  out.field("scheduled", run.scheduled);
-  if (run.started != Time()) out.field("started", run.started);
-  if (run.resolved != Time()) out.field("resolved", run.resolved);
-  out.end_object();
-}
 
 /// What happened to a run, in order: the queue's own times and the agent's steps.
 void append_timeline(JsonWriter& out, const Run& run) {
@@ -28,14 +21,26 @@ void append_timeline(JsonWriter& out, const Run& run) {
   };
   add("scheduled", run.scheduled);
   add("claimed", run.started);
-  for (const auto& [name, at] : run.exit.steps) add(name, at);
+  if (run.exit) {
+    for (const auto& [name, at] : run.exit->steps) add(name, at);
+  }
   add("resolved", run.resolved);
   out.end_array();
 }
 
-std::string_view taskcluster_code(ErrorCode code) {
-  switch (code) {
-    case ErrorCode::invalid_input: return "InputError";
+std::string_view taskcluster_code(InputFault fault) {
+  switch (fault) {
+    case InputFault::meaning: break;
+    case InputFault::arguments: return "InvalidRequestArguments";
+    case InputFault::syntax: return "MalformedPayload";
+    case InputFault::schema: return "InputValidationError";
+  }
+  return "InputError";
+}
+
+std::string_view taskcluster_code(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::invalid_input: return taskcluster_code(error.fault());
     case ErrorCode::not_authenticated: return "AuthenticationFailed";
     case ErrorCode::not_authorized: return "InsufficientScopes";
     case ErrorCode::not_found: return "ResourceNotFound";
@@ -52,6 +57,39 @@ std::string_view taskcluster_code(ErrorCode code) {
   return "InternalServerError";
 }
 
+constexpr std::size_t parameter_shown_bytes_max = 1024;
+
+/// True for the key of a value that no answer repeats: "accessToken", "certificate", "AWS_SECRET_ACCESS_KEY".
+bool names_a_secret(std::string_view key) {
+  static constexpr std::string_view signs[] = {"token", "secret", "credential", "certificate", "password"};
+  std::string lower(key);
+  for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+  return std::ranges::any_of(signs, [&](std::string_view sign) { return lower.find(sign) != std::string::npos; });
+}
+
+void hide_secrets(json::value& value) {
+  if (json::array* array = value.if_array()) {
+    for (json::value& element : *array) hide_secrets(element);
+  } else if (json::object* object = value.if_object()) {
+    for (auto& [key, member] : *object) {
+      if (names_a_secret(key)) {
+        member = "(not shown)";
+      } else {
+        hide_secrets(member);
+      }
+    }
+  }
+}
+
+/// A request's body for whoever sent it: JSON without its secrets, or "{}" if it is not JSON.
+std::string shown_payload(std::string_view body) {
+  auto parsed = parse_json(body);
+  if (!parsed) return "{}";
+  json::value payload = std::move(parsed).assume_value();
+  hide_secrets(payload);
+  return json::serialize(payload);
+}
+
 }  // namespace
 
 net::Response json_response(std::string body, int status) {
@@ -60,20 +98,6 @@ net::Response json_response(std::string body, int status) {
   response.headers.add("content-type", "application/json; charset=utf-8");
   response.body = std::move(body);
   return response;
-}
-
-void append_status(JsonWriter& out, const Task& task) {
-  auto slash = task.task_queue.find('/');
-  std::string_view queue = task.task_queue;
-  out.begin_object().field("taskId", task.id.to_string());
-  out.field("provisionerId", queue.substr(0, slash)).field("workerType", queue.substr(slash + 1));
-  out.field("taskQueueId", queue).field("schedulerId", task.scheduler).field("projectId", task.project);
-  out.field("taskGroupId", task.group.to_string()).field("priority", name_of(task.priority));
-  out.field("deadline", task.deadline).field("expires", task.expires).field("retriesLeft", task.retries_left);
-  out.field("state", name_of(task.state()));
-  out.key("runs").begin_array();
-  for (std::size_t i = 0; i < task.runs.size(); ++i) append_run(out, task.runs[i], i);
-  out.end_array().end_object();
 }
 
 std::string status_body(const Task& task) {
@@ -105,7 +129,7 @@ std::string native_task_body(const Task& task, std::string_view definition) {
     const Run& run = task.runs[i];
     out.begin_object().field("runId", static_cast<std::int64_t>(i)).field("state", name_of(run.state));
     if (run.reason_resolved != state::ReasonResolved::none) out.field("reason", name_of(run.reason_resolved));
-    wire::ContainerEnd end = run.exit;
+    wire::ContainerEnd end = run.exit ? *run.exit : wire::ContainerEnd();
     end.steps.clear();
     wire::append_end(out, end);
     append_timeline(out, run);
@@ -135,26 +159,27 @@ int http_status(ErrorCode code) {
   return 500;
 }
 
-net::Response error_response(const Error& error, Dialect dialect, std::string_view method_name,
-                             std::string_view request_id, Time time) {
+net::Response error_response(const Error& error, const Call& call, Time time) {
   int status = http_status(error.code());
+  const std::string& method_name = call.route->name;
   std::string body;
   JsonWriter out(body);
   out.begin_object();
-  if (dialect == Dialect::taskcluster) {
-    std::string_view code = taskcluster_code(error.code());
+  if (call.route->dialect == Dialect::taskcluster) {
+    std::string_view code = taskcluster_code(error);
     std::string when = format_time(time);
     std::string message = error.message();
     if (!error.hint().empty()) message += "\n" + error.hint();
     message += fmt::format("\n\n---\n\n* method:     {}\n* errorCode:  {}\n* statusCode: {}\n* time:       {}",
                            method_name, code, status, when);
     out.field("code", code).field("message", message).key("requestInfo").begin_object();
-    out.field("method", method_name).key("params").begin_object().end_object();
-    out.key("payload").begin_object().end_object().field("time", when).end_object();
+    out.field("method", method_name).key("params").begin_object();
+    for (const auto& [name, value] : call.parameters) out.field(name, shorten(value, parameter_shown_bytes_max));
+    out.end_object().key("payload").raw(shown_payload(call.payload)).field("time", when).end_object();
   } else {
     out.field("code", error_code_name(error.code())).field("message", error.message());
     if (!error.hint().empty()) out.field("hint", error.hint());
-    out.field("requestId", request_id);
+    out.field("requestId", call.request_id);
   }
   out.end_object();
   net::Response response = json_response(std::move(body), status);

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/json.h"
+#include "core/queue/status.h"
 #include "core/state/records.h"
 #include "net/http.h"
 #include "server/api/router.h"
@@ -12,8 +13,7 @@ namespace gantry::server {
 
 net::Response json_response(std::string body, int status = 200);
 
-/// Taskcluster's status structure (taskcluster.md 2.5).
-void append_status(JsonWriter& out, const state::Task& task);
+using queue::append_status;
 /// {"status": ...}
 std::string status_body(const state::Task& task);
 void append_artifact(JsonWriter& out, const state::Artifact& artifact);
@@ -21,8 +21,8 @@ void append_artifact(JsonWriter& out, const state::Artifact& artifact);
 std::string native_task_body(const state::Task& task, std::string_view definition);
 
 int http_status(ErrorCode code);
-/// The error in the dialect's shape; `time` is when.
-net::Response error_response(const Error& error, Dialect dialect, std::string_view method_name,
-                             std::string_view request_id, Time time);
+/// The error in the shape of the route's dialect; `time` is when. Taskcluster's tells the path parameters and the JSON
+/// body that was refused, without what its keys call secret.
+net::Response error_response(const Error& error, const Call& call, Time time);
 
 }  // namespace gantry::server

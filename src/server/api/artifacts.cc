@@ -2,19 +2,21 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "core/objects/upload.h"
 #include "core/queue/artifact.h"
 #include "core/queue/limits.h"
 #include "core/queue/run.h"
 #include "server/api/answers.h"
 #include "server/api/finish_log.h"
 #include "server/api/handlers.h"
+#include "server/api/object_service.h"
+#include "server/api/pages.h"
 #include "server/auth/signed_url.h"
 
 namespace gantry::server {
 namespace {
 
 constexpr int links_max = 10;
-constexpr std::size_t page_max = 1000;
 constexpr std::string_view reasons[] = {"file-missing-on-worker", "invalid-resource-on-worker",
                                         "too-large-file-on-worker", "file-not-readable-on-worker"};
 
@@ -26,6 +28,9 @@ bool is_url(std::string_view text) {
   return clean && (text.starts_with("http://") || text.starts_with("https://"));
 }
 
+bool is_slug(std::string_view text) { return TaskId::parse(text).has_value(); }
+
+constexpr ObjectReader::TextRule upload_id_rule{22, 22, is_slug, "a slugid"};
 constexpr ObjectReader::TextRule content_type_rule{1, 255, is_printable_ascii, "printable ASCII"};
 
 queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId id) {
@@ -35,8 +40,8 @@ queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId i
   request.id = std::move(id);
   std::string_view type = reader.required_text("storageType", {});
   auto parsed = wire::parse_storage_type(type);
-  if (!parsed || *parsed == state::StorageType::object) {
-    reader.fail("storageType", fmt::format("\"{}\" must be s3, reference, link or error", shorten(type, 40)));
+  if (!parsed) {
+    reader.fail("storageType", fmt::format("\"{}\" must be s3, object, reference, link or error", shorten(type, 40)));
   }
   request.type = parsed.value_or(state::StorageType::s3);
   reader.require("expires");
@@ -74,28 +79,67 @@ std::string signed_object_url(const Services& services, const Call& call, std::s
                      auth::signed_url_query(method, object, expires, services.object_key));
 }
 
+/// Where the bytes of a new artifact go.
+void append_grant(JsonWriter& out, const Services& services, const Call& call, const state::Artifact& artifact,
+                  const state::Task& task) {
+  if (artifact.type == state::StorageType::s3) {
+    out.field("putUrl", signed_object_url(services, call, "PUT", artifact_object(artifact.id)));
+    Time until = services.env.now() + auth::signed_url_life_max;
+    out.field("expires", until).field("contentType", artifact.content_type);
+  }
+  if (artifact.type == state::StorageType::object) {
+    const state::Run& run = task.runs[static_cast<std::size_t>(artifact.id.run)];
+    append_upload_grant(out, services, artifact, task.project, run.worker_group + "/" + run.worker_id.str());
+  }
+}
+
 Async<net::Response> create_artifact(Services& services, Call& call) {
   TaskId id = call.task_id();
   int run = call.run_id();
   call.require(fmt::format("queue:create-artifact:{}/{}", id.to_string(), run));
   std::string body = co_await json_body(call);
   queue::ArtifactRequest request = read_request(body, {id, run, call.parameter("name")});
+  bool uploads = request.type == state::StorageType::object;
+  if (uploads) request.target = TaskId::random(services.env).to_string();
   co_await services.cold.ensure_artifacts(id);
   auto tx = services.commits.begin();
   auto made = queue::create_artifact(tx, request);
-  std::uint64_t version = services.commits.stage(tx, made.has_value());
-  co_await services.commits.settled(version);
-  value_or_throw(std::move(made));
   std::string answer;
   JsonWriter out(answer);
   out.begin_object().field("storageType", name_of(request.type));
-  if (request.type == state::StorageType::s3) {
-    out.field("putUrl", signed_object_url(services, call, "PUT", artifact_object(request.id)));
-    Time until = services.env.now() + auth::signed_url_life_max;
-    out.field("expires", until).field("contentType", request.content_type);
-  }
+  if (made) append_grant(out, services, call, *made.value(), *tx.find<state::Task>(id));
   out.end_object();
+  std::uint64_t version = services.commits.stage(tx, made.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(made));
   co_return json_response(std::move(answer));
+}
+
+/// The bytes of an artifact of type object are in the object service.
+Async<net::Response> finish_artifact(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  state::ArtifactId artifact{id, call.run_id(), call.parameter("name")};
+  call.require(fmt::format("queue:create-artifact:{}/{}", id.to_string(), artifact.run));
+  std::string body = co_await json_body(call);
+  json::value document = value_or_throw(parse_json(body));
+  ObjectReader reader(document, "");
+  std::string upload(reader.required_text("uploadId", upload_id_rule));
+  value_or_throw(reader.finish());
+  std::string object = artifact_upload_name(artifact);
+  co_await services.cold.ensure<state::StoredObject>(object);
+  co_await services.cold.ensure_artifacts(id);
+  auto tx = services.commits.begin();
+  auto finished = queue::finish_artifact(tx, artifact, upload);
+  if (finished && !objects::find_object(tx, object)) {
+    finished = Error(ErrorCode::invalid_input, fmt::format("object \"{}\" has not been uploaded", shorten(object, 200)),
+                     "finish its upload first");
+  }
+  std::uint64_t version = services.commits.stage(tx, finished.has_value());
+  co_await services.commits.settled(version);
+  value_or_throw(std::move(finished));
+  net::Response response;
+  response.status = 204;
+  co_return response;
 }
 
 /// The run that a read is about: the one named, or the newest.
@@ -129,7 +173,8 @@ net::Response error_artifact(const state::Artifact& artifact) {
   return json_response(std::move(body), 424);
 }
 
-Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
+/// The artifact at the end of the links, once that is durable.
+Async<state::Artifact> find_target(Services& services, Call& call, bool latest) {
   TaskId id = call.task_id();
   call.require("queue:get-artifact:" + call.parameter("name"));
   co_await services.cold.ensure_artifacts(id);
@@ -142,16 +187,31 @@ Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
     found = run.error();
   }
   co_await services.commits.settled(services.commits.stage(tx));
-  state::Artifact artifact = value_or_throw(std::move(found));
-  if (artifact.type == state::StorageType::error) co_return error_artifact(artifact);
-  bool reference = artifact.type == state::StorageType::reference;
-  std::string url =
-      reference ? artifact.target : signed_object_url(services, call, "GET", artifact_object(artifact.id));
-  std::string body;
-  JsonWriter out(body);
-  out.begin_object().field("storageType", name_of(artifact.type)).field("url", url).end_object();
-  net::Response response = json_response(std::move(body), 303);
-  response.headers.add("location", url);
+  co_return value_or_throw(std::move(found));
+}
+
+/// Where the artifact's bytes are: a URL that needs no credentials.
+Async<std::string> content_url(Services& services, Call& call, const state::Artifact& artifact) {
+  if (artifact.type == state::StorageType::reference) co_return artifact.target;
+  if (artifact.type == state::StorageType::object) {
+    co_return co_await object_url(services, base_url(services, call.request), artifact_upload_name(artifact.id));
+  }
+  co_return signed_object_url(services, call, "GET", artifact_object(artifact.id));
+}
+
+Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
+  state::Artifact artifact = co_await find_target(services, call, latest);
+  net::Response response;
+  if (artifact.type == state::StorageType::error) {
+    response = error_artifact(artifact);
+  } else {
+    std::string url = co_await content_url(services, call, artifact);
+    std::string body;
+    JsonWriter out(body);
+    out.begin_object().field("storageType", name_of(artifact.type)).field("url", url).end_object();
+    response = json_response(std::move(body), 303);
+    response.headers.add("location", url);
+  }
   response.headers.add("x-taskcluster-artifact-storage-type", std::string(name_of(artifact.type)));
   co_return response;
 }
@@ -159,17 +219,58 @@ Async<net::Response> get_artifact(Services& services, Call& call, bool latest) {
 Async<net::Response> get_run_artifact(Services& services, Call& call) { return get_artifact(services, call, false); }
 Async<net::Response> get_latest_artifact(Services& services, Call& call) { return get_artifact(services, call, true); }
 
-std::size_t page_limit(const Call& call) {
-  std::string_view text = call.query_value("limit");
-  if (text.empty()) return page_max;
-  std::size_t limit = 0;
-  for (char c : text)
-    limit = c >= '0' && c <= '9' && limit <= page_max ? limit * 10 + static_cast<std::size_t>(c - '0') : page_max + 1;
-  if (limit < 1 || limit > page_max) throw Error(ErrorCode::invalid_input, "limit: must be 1 to 1000");
-  return limit;
+/// How to get at the content, as an answer instead of a redirection.
+Async<net::Response> artifact_content(Services& services, Call& call, bool latest) {
+  state::Artifact artifact = co_await find_target(services, call, latest);
+  std::string url;
+  bool has_url = artifact.type == state::StorageType::s3 || artifact.type == state::StorageType::reference;
+  if (has_url) url = co_await content_url(services, call, artifact);
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("storageType", name_of(artifact.type));
+  if (has_url) out.field("url", url);
+  if (artifact.type == state::StorageType::object) append_download_grant(out, services, artifact);
+  if (artifact.type == state::StorageType::error) {
+    out.field("reason", artifact.reason).field("message", artifact.message);
+  }
+  out.end_object();
+  co_return json_response(std::move(body));
 }
 
-/// A page in order of name; the continuation token is the last name of the page before.
+Async<net::Response> run_content(Services& services, Call& call) { return artifact_content(services, call, false); }
+Async<net::Response> latest_content(Services& services, Call& call) { return artifact_content(services, call, true); }
+
+void require_list(const Call& call, bool latest) {
+  std::string scope = "queue:list-artifacts:" + call.task_id().to_string();
+  call.require(latest ? scope : fmt::format("{}:{}", scope, call.run_id()));
+}
+
+/// What lists show of one artifact; links are not followed.
+Async<net::Response> artifact_info(Services& services, Call& call, bool latest) {
+  TaskId id = call.task_id();
+  require_list(call, latest);
+  co_await services.cold.ensure_artifacts(id);
+  auto tx = services.commits.begin();
+  std::string body;
+  JsonWriter out(body);
+  Result<void> found = success();
+  auto run = chosen_run(tx, call, id, latest);
+  if (!run) {
+    found = run.error();
+  } else if (auto artifact = queue::find_artifact(tx, {id, run.value(), call.parameter("name")}); !artifact) {
+    found = artifact.error();
+  } else {
+    append_artifact(out, *artifact.value());
+  }
+  co_await services.commits.settled(services.commits.stage(tx));
+  value_or_throw(std::move(found));
+  co_return json_response(std::move(body));
+}
+
+Async<net::Response> run_info(Services& services, Call& call) { return artifact_info(services, call, false); }
+Async<net::Response> latest_info(Services& services, Call& call) { return artifact_info(services, call, true); }
+
+/// A page in order of name; a token stands for the last name of the page before.
 std::string artifact_page(const state::State& state, TaskId id, int run, const std::string& after, std::size_t limit,
                           Time now) {
   std::string body;
@@ -181,26 +282,24 @@ std::string artifact_page(const state::State& state, TaskId id, int run, const s
   for (std::size_t count = 0; next != names.end() && next->first == run && count < limit; ++next, ++count) {
     const state::Artifact& artifact = state.table<state::Artifact>().find({id, run, next->second})->record;
     last = next->second;
-    if (artifact.present && artifact.expires > now) append_artifact(out, artifact);
+    if (queue::is_visible(artifact, now)) append_artifact(out, artifact);
   }
   out.end_array();
-  if (next != names.end() && next->first == run) out.field("continuationToken", net::percent_encode(last));
+  if (next != names.end() && next->first == run) out.field("continuationToken", page_token(last));
   out.end_object();
   return body;
 }
 
 Async<net::Response> list_artifacts(Services& services, Call& call, bool latest) {
   TaskId id = call.task_id();
-  std::string scope = "queue:list-artifacts:" + id.to_string();
-  call.require(latest ? scope : fmt::format("{}:{}", scope, call.run_id()));
+  require_list(call, latest);
   std::size_t limit = page_limit(call);
-  auto after = net::percent_decode(call.query_value("continuationToken"));
-  if (!after) throw Error(ErrorCode::invalid_input, "continuationToken: is not one that was given out");
+  std::string after = page_position(call);
   co_await services.cold.ensure_artifacts(id);
   auto tx = services.commits.begin();
   auto run = chosen_run(tx, call, id, latest);
   std::string body;
-  if (run) body = artifact_page(services.commits.state(), id, run.value(), *after, limit, tx.now());
+  if (run) body = artifact_page(services.commits.state(), id, run.value(), after, limit, tx.now());
   tx.abandon();
   co_await services.commits.settled(services.commits.state().last_commit());
   value_or_throw(std::move(run));
@@ -224,9 +323,14 @@ void add_artifact_routes(Router& router, Services& services) {
   const std::string run = task + "/runs/:runId";
   using enum net::Method;
   auto tc = Dialect::taskcluster;
-  std::vector<std::string> paged = {"limit", "continuationToken"};
+  std::vector<std::string> paged = page_keys();
   router.add({get, run + "/artifacts", "listArtifacts", tc, bind(list_run_artifacts), true, paged});
   router.add({get, task + "/artifacts", "listLatestArtifacts", tc, bind(list_latest_artifacts), true, paged});
+  router.add({put, run + "/artifacts/*name", "finishArtifact", tc, bind(finish_artifact), true, {}});
+  router.add({get, run + "/artifact-info/*name", "artifactInfo", tc, bind(run_info), true, {}});
+  router.add({get, task + "/artifact-info/*name", "latestArtifactInfo", tc, bind(latest_info), true, {}});
+  router.add({get, run + "/artifact-content/*name", "artifact", tc, bind(run_content), true, {}});
+  router.add({get, task + "/artifact-content/*name", "latestArtifact", tc, bind(latest_content), true, {}});
   router.add({post, run + "/artifacts/*name", "createArtifact", tc, bind(create_artifact), true, {}});
   router.add({get, run + "/artifacts/*name", "getArtifact", tc, bind(get_run_artifact), true, {}});
   router.add({get, task + "/artifacts/*name", "getLatestArtifact", tc, bind(get_latest_artifact), true, {}});

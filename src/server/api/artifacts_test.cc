@@ -150,7 +150,7 @@ TEST_F(ArtifactsTest, ListsComeInPages) {
   }
   EXPECT_EQ(seen, "public/a,public/b%2F,public/c,public/d d,");
   EXPECT_EQ(get(list + "?limit=0").status, 400);
-  EXPECT_EQ(get(list + "?limit=1001").status, 400);
+  EXPECT_EQ(get(list + "?limit=1001").status, 200) << "more than a page has is a page";
   EXPECT_EQ(get(list + "?continuationToken=%25z").status, 400);
   EXPECT_EQ(get(task_path(id) + "/artifacts").json().at("artifacts").as_array().size(), 4u);
 }

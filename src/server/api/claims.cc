@@ -8,13 +8,20 @@
 #include "core/queue/limits.h"
 #include "core/queue/resolve.h"
 #include "core/queue/run.h"
+#include "core/queue/worker.h"
 #include "server/api/answers.h"
 #include "server/api/finish_log.h"
 #include "server/api/handlers.h"
+#include "server/api/task_lookup.h"
 #include "wire/node_messages.h"
 
 namespace gantry::server {
 namespace {
+
+constexpr state::ReasonResolved worker_exceptions[] = {
+    state::ReasonResolved::worker_shutdown,      state::ReasonResolved::malformed_payload,
+    state::ReasonResolved::resource_unavailable, state::ReasonResolved::internal_error,
+    state::ReasonResolved::intermittent_task,    state::ReasonResolved::superseded};
 
 constexpr ObjectReader::TextRule identifier_rule{1, 38, wire::is_identifier, "1 to 38 of [a-zA-Z0-9-_]"};
 
@@ -56,25 +63,47 @@ struct Worker {
   int tasks = 1;
 };
 
-Worker read_worker(const std::string& body) {
+/// `many`: it may say how many tasks.
+Worker read_worker(const std::string& body, bool many) {
   json::value document = value_or_throw(parse_json(body));
   ObjectReader reader(document, "");
   Worker worker;
   worker.group = reader.required_text("workerGroup", identifier_rule);
   worker.id = reader.required_text("workerId", identifier_rule);
-  worker.tasks = static_cast<int>(reader.integer("tasks", 1, queue::claim_tasks_max, 1));
+  if (many) worker.tasks = static_cast<int>(reader.integer("tasks", 1, queue::claim_tasks_max, 1));
   value_or_throw(reader.finish());
   return worker;
+}
+
+/// Says that this is the same call again, whose answer may have been lost (core/queue/claim.h).
+std::string claim_token(const Call& call) {
+  std::string_view token = call.request.headers.get(wire::claim_token_header);
+  if (token.size() > queue::claim_token_bytes_max || !is_printable_ascii(token)) {
+    throw Error(ErrorCode::invalid_input, fmt::format("{}: must be at most {} printable ASCII characters",
+                                                      wire::claim_token_header, queue::claim_token_bytes_max))
+        .with_fault(InputFault::arguments);
+  }
+  return std::string(token);
 }
 
 /// A claimed run with the status at the moment of the claim.
 struct Claimed {
   queue::Claim claim;
-  std::string status;
+  wire::Priority priority = wire::Priority::lowest;
+  std::string status{};
 };
 
+Claimed claimed_now(state::Transaction& tx, const queue::Claim& claim) {
+  const state::Task& task = *tx.find<state::Task>(claim.task);
+  Claimed claimed{claim, task.priority};
+  JsonWriter out(claimed.status);
+  append_status(out, task);
+  return claimed;
+}
+
 std::string claim_element(Services& services, const Claimed& claimed, const Worker& worker,
-                          const std::string& definition) {
+                          const std::string& stored_definition) {
+  std::string definition = current_definition(claimed.priority, stored_definition);
   std::string body;
   body.reserve(definition.size() + 2560);
   JsonWriter out(body);
@@ -86,13 +115,6 @@ std::string claim_element(Services& services, const Claimed& claimed, const Work
   return body;
 }
 
-std::string status_of(state::Transaction& tx, TaskId id) {
-  std::string status;
-  JsonWriter out(status);
-  append_status(out, *tx.find<state::Task>(id));
-  return status;
-}
-
 void give_back(Services& services, const std::vector<Claimed>& claims, const Worker& worker) {
   if (claims.empty() || !services.leading) return;
   auto tx = services.commits.begin();
@@ -100,42 +122,64 @@ void give_back(Services& services, const std::vector<Claimed>& claims, const Wor
   services.commits.stage(tx);
 }
 
-/// Waits in the queue's line until something can be claimed, the time is over, or the client is gone.
-Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Worker worker, std::string task_queue) {
+/// What a claim is tried with again and again while it waits.
+struct ClaimAttempt {
+  std::string task_queue;
+  Worker worker;
+  std::string token;
+
+  queue::WorkerName name() const { return {task_queue, worker.group, worker.id}; }
+};
+
+/// Takes what there is for the worker now, which may be nothing. `seen`: that it asks has been noted already.
+std::vector<Claimed> try_claim(Services& services, const ClaimAttempt& attempt, bool seen, std::uint64_t& version) {
+  const Worker& worker = attempt.worker;
+  auto tx = services.commits.begin();
+  std::vector<queue::Claim> claims;
+  if (!queue::is_quarantined(tx.state(), attempt.name(), tx.now())) {
+    NodeId node = tx.state().node_of_worker(worker.group, worker.id);
+    claims = queue::claim(tx, {attempt.task_queue, worker.group, worker.id, worker.tasks, node, attempt.token});
+  }
+  if (!seen || !claims.empty()) queue::note_activity(tx, attempt.name(), claims);
+  std::vector<Claimed> claimed;
+  for (const auto& claim : claims) claimed.push_back(claimed_now(tx, claim));
+  version = services.commits.stage(tx);
+  return claimed;
+}
+
+/// Waits in the queue's line until something can be claimed, the time is over, or the client is gone. A quarantined
+/// worker waits as well, so that it does not ask in a tight loop.
+Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, ClaimAttempt attempt) {
   Duration until = services.env.uptime() + services.long_poll;
-  auto able = [&services, worker, task_queue] {
+  auto able = [&services, attempt] {
     const state::State& state = services.commits.state();
-    return queue::can_claim(state, task_queue, state.node_of_worker(worker.group, worker.id));
+    if (queue::is_quarantined(state, attempt.name(), services.env.now())) return false;
+    return queue::can_claim(state, attempt.task_queue, state.node_of_worker(attempt.worker.group, attempt.worker.id));
   };
+  bool seen = false;
   for (;;) {
-    NodeId node = services.commits.state().node_of_worker(worker.group, worker.id);
-    auto tx = services.commits.begin();
-    auto claims = queue::claim(tx, {task_queue, worker.group, worker.id, worker.tasks, node});
-    std::vector<Claimed> claimed;
-    for (const auto& claim : claims) claimed.push_back({claim, status_of(tx, claim.task)});
-    std::uint64_t version = services.commits.stage(tx);
+    std::uint64_t version = 0;
+    std::vector<Claimed> claimed = try_claim(services, attempt, seen, version);
+    seen = true;
     if (!claimed.empty()) {
       co_await services.commits.settled(version);
       co_return claimed;
     }
     Duration left = until - services.env.uptime();
     if (left <= Duration(0) || !services.may_wait()) co_return claimed;
-    Wake wake = co_await services.claim_lines[task_queue].wait(services.env, left, call.request.peer_watch, able);
+    WaitLine& line = services.claim_lines[attempt.task_queue];
+    Wake wake = co_await line.wait(services.env, left, call.request.peer_watch, able);
     if (wake == Wake::gone) co_return claimed;
   }
 }
 
 Async<net::Response> claim_work(Services& services, Call& call) {
-  const std::string& task_queue = call.parameter("taskQueueId");
-  if (!wire::is_task_queue_id(task_queue)) {
-    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a task queue id", shorten(task_queue, 80)),
-                "it is <provisionerId>/<workerType>");
-  }
+  const std::string& task_queue = call.task_queue_id();
   call.require("queue:claim-work:" + task_queue);
-  std::string body = co_await json_body(call);
-  Worker worker = read_worker(body);
+  std::string token = claim_token(call);
+  Worker worker = read_worker(co_await json_body(call), true);
   call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
-  std::vector<Claimed> claims = co_await wait_for_claims(services, call, worker, task_queue);
+  std::vector<Claimed> claims = co_await wait_for_claims(services, call, {task_queue, worker, token});
   std::string answer = "{\"tasks\":[";
   std::exception_ptr failure;
   try {
@@ -157,6 +201,40 @@ Async<net::Response> claim_work(Services& services, Call& call) {
   // Whoever was woken and took nothing, or left something, passes the wake-up on.
   if (!services.commits.state().pending(task_queue).empty()) services.claim_lines[task_queue].wake_one();
   co_return response;
+}
+
+/// Takes one run by name.
+Async<net::Response> claim_task(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  int run = call.run_id();
+  Worker worker = read_worker(co_await json_body(call), false);
+  co_await services.cold.ensure_task(id);
+  auto tx = services.commits.begin();
+  Result<queue::Claim> claim = Error(ErrorCode::internal, "");
+  bool quarantined = false;
+  auto task = queue::find_task(tx, id);
+  if (!task) {
+    claim = task.error();
+  } else {
+    queue::WorkerName name{task.value()->task_queue, worker.group, worker.id};
+    auto allowed = call.identity.require_expression(access::ScopeExpression::all_of(
+        {"queue:claim-task:" + name.task_queue, fmt::format("queue:worker-id:{}/{}", worker.group, worker.id)}));
+    quarantined = allowed && queue::is_quarantined(tx.state(), name, tx.now());
+    if (!allowed) {
+      claim = allowed.error();
+    } else if (!quarantined) {
+      NodeId node = tx.state().node_of_worker(worker.group, worker.id);
+      claim = queue::claim_run(tx, id, run, {name.task_queue, worker.group, worker.id, 1, node});
+      if (claim) queue::note_activity(tx, name, {&claim.value(), 1});
+    }
+  }
+  Claimed claimed;
+  if (claim) claimed = claimed_now(tx, claim.value());
+  co_await services.commits.settled(services.commits.stage(tx, claim.has_value()));
+  if (quarantined) co_return json_response("{}");
+  value_or_throw(std::move(claim));
+  state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
+  co_return json_response(claim_element(services, claimed, worker, *definition));
 }
 
 Async<net::Response> reclaim_task(Services& services, Call& call) {
@@ -190,7 +268,7 @@ Async<net::Response> resume_run(Services& services, Call& call) {
   TaskId id = call.task_id();
   int run = call.run_id();
   std::string body = co_await json_body(call);
-  Worker worker = read_worker(body);
+  Worker worker = read_worker(body, false);
   call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
   co_await services.cold.ensure_task(id);
   auto tx = services.commits.begin();
@@ -209,7 +287,9 @@ Async<net::Response> resume_run(Services& services, Call& call) {
     }
   }
   Claimed claimed;
-  if (taken_until) claimed = {{id, run, tx.find<state::Task>(id)->sequence, taken_until.value()}, status_of(tx, id)};
+  if (taken_until) {
+    claimed = claimed_now(tx, {id, run, tx.find<state::Task>(id)->sequence, taken_until.value()});
+  }
   std::uint64_t version = services.commits.stage(tx, taken_until.has_value());
   co_await services.commits.settled(version);
   value_or_throw(std::move(taken_until));
@@ -253,11 +333,16 @@ Async<net::Response> report_failed(Services& services, Call& call) {
 
 Async<net::Response> report_exception(Services& services, Call& call) {
   require_resolve(call);
-  std::string body = co_await json_body(call);
-  wire::RunReport report = value_or_throw(wire::parse_run_report(body));
-  bool exception = report.reason != state::ReasonResolved::completed && report.reason != state::ReasonResolved::failed;
-  if (!exception) throw Error(ErrorCode::invalid_input, "reason: must be an exception such as worker-shutdown");
-  co_return co_await resolve(services, call, {report.reason, {}});
+  json::value document = value_or_throw(parse_json(co_await json_body(call)));
+  ObjectReader reader(document, "");
+  auto reason = wire::parse_reason_resolved(reader.required_text("reason", {}));
+  if (!reason || std::ranges::find(worker_exceptions, *reason) == std::end(worker_exceptions)) {
+    reader.fail("reason",
+                "must be worker-shutdown, malformed-payload, resource-unavailable, internal-error, "
+                "intermittent-task or superseded");
+  }
+  value_or_throw(reader.finish());
+  co_return co_await resolve(services, call, {*reason, {}});
 }
 
 /// A native agent's report: how the container ended, once the whole log is here.
@@ -281,6 +366,7 @@ void add_claim_routes(Router& router, Services& services) {
   using enum net::Method;
   auto taskcluster = Dialect::taskcluster;
   router.add({post, "/api/queue/v1/claim-work/*taskQueueId", "claimWork", taskcluster, bind(claim_work), true, {}});
+  router.add({post, run + "/claim", "claimTask", taskcluster, bind(claim_task), true, {}});
   router.add({post, run + "/reclaim", "reclaimTask", taskcluster, bind(reclaim_task), true, {}});
   router.add({post, run + "/completed", "reportCompleted", taskcluster, bind(report_completed), true, {}});
   router.add({post, run + "/failed", "reportFailed", taskcluster, bind(report_failed), true, {}});

@@ -96,15 +96,52 @@ TEST_F(ErrorsTest, EachCodeHasItsShape) {
   TaskId id = create();
   TaskId unknown = TaskId::random(env);
   expect_error(get(task_path(unknown)), 404, "ResourceNotFound", "task");
-  expect_error(get("/api/queue/v1/task/nonsense"), 400, "InputError", "task");
-  expect_error(get(run_path(id) + "x/artifacts"), 400, "InputError", "listArtifacts");
+  expect_error(get("/api/queue/v1/task/nonsense"), 400, "InvalidRequestArguments", "task");
+  expect_error(get(run_path(id) + "x/artifacts"), 400, "InvalidRequestArguments", "listArtifacts");
   expect_error(post(run_path(id) + "/completed"), 409, "RequestConflict", "reportCompleted");
-  expect_error(post(run_path(id) + "/exception", R"({"reason":"completed"})"), 400, "InputError", "reportException");
+  expect_error(post(run_path(id) + "/exception", R"({"reason":"completed"})"), 400, "InputValidationError",
+               "reportException");
+  expect_error(post(run_path(id) + "/exception", R"({"reason":)"), 400, "MalformedPayload", "reportException");
+  json::object late = wire::task_json(env.now() - hours(1));
+  expect_error(put_task(unknown, late), 400, "InputError", "createTask");
   json::object large = wire::task_json(env.now());
   large["extra"] = json::object{{"x", std::string(300'000, 'x')}};
   expect_error(put_task(unknown, large), 413, "InputTooLarge", "createTask");
   store.lock()->fail_next(store::Outcome::failed);
   expect_error(post(task_path(id) + "/cancel"), 503, "ServiceUnavailable", "cancelTask");
+}
+
+TEST_F(ErrorsTest, RequestInfoTellsWhatWasAsked) {
+  TaskId id = create();
+  Answer answer = post(run_path(id) + "/exception", R"({"reason":"gone","b":[1]})");
+  expect_error(answer, 400, "InputValidationError", "reportException");
+  EXPECT_EQ(answer.at("/requestInfo/params/taskId"), id.to_string());
+  EXPECT_EQ(answer.at("/requestInfo/params/runId"), "0");
+  EXPECT_EQ(answer.at("/requestInfo/payload/reason"), "gone");
+  EXPECT_EQ(answer.at("/requestInfo/payload/b/0"), "1");
+  Answer read = get(task_path(TaskId::random(env)));
+  EXPECT_EQ(read.at("/requestInfo/payload"), "{}");
+  EXPECT_TRUE(parse_json(get("/api/queue/v1/task/%FF%01").text)) << "the answer is JSON whatever was asked";
+}
+
+TEST_F(ErrorsTest, RequestInfoHidesSecrets) {
+  json::object definition = wire::task_json(env.now());
+  definition["provisionerId"] = "no / such";
+  definition["extra"] = value_or_throw(parse_json(
+      R"({"list":[{"accessToken":"hush"}],"credentials":{"clientId":"hush"},"MY_SECRET":"hush","certificate":7})"));
+  Answer answer = put_task(TaskId::random(env), definition);
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.text.find("hush"), std::string::npos) << answer.text;
+  EXPECT_EQ(answer.at("/requestInfo/payload/extra/list/0/accessToken"), "(not shown)");
+  EXPECT_EQ(answer.at("/requestInfo/payload/extra/credentials"), "(not shown)");
+  EXPECT_EQ(answer.at("/requestInfo/payload/extra/certificate"), "(not shown)");
+}
+
+TEST_F(ErrorsTest, RequestInfoLeavesOutWhatIsLargeOrNotJson) {
+  TaskId id = create();
+  std::string large = R"({"reason":")" + std::string(11'000, 'x') + "\"}";
+  EXPECT_EQ(post(run_path(id) + "/exception", large).at("/requestInfo/payload"), "{}");
+  EXPECT_EQ(post(run_path(id) + "/exception", "{\"reason\"").at("/requestInfo/payload"), "{}");
 }
 
 TEST_F(ErrorsTest, TheNativeDialectHasAPlainShape) {
@@ -116,7 +153,10 @@ TEST_F(ErrorsTest, TheNativeDialectHasAPlainShape) {
 }
 
 TEST_F(ErrorsTest, OurOwnDefectsAre500) {
-  auto response = error_response(Error(ErrorCode::internal, "x"), Dialect::taskcluster, "task", "id", env.now());
+  Route route{Method::get, "/x", "task", Dialect::taskcluster, {}, true, {}};
+  Call call;
+  call.route = &route;
+  auto response = error_response(Error(ErrorCode::internal, "x"), call, env.now());
   EXPECT_EQ(response.status, 500);
   EXPECT_NE(response.body.find("\"code\":\"InternalServerError\""), std::string::npos);
 }
@@ -129,10 +169,18 @@ TEST_F(ErrorsTest, UnknownRoutesAre404) {
   }
 }
 
+TEST_F(ErrorsTest, AWrongMethodIs404InTaskclustersApiAnd405InOurs) {
+  TaskId id = create();
+  Answer answer = send({.method = Method::delete_, .target = task_path(id)});
+  EXPECT_EQ(answer.status, 404);
+  EXPECT_EQ(answer.text, "{\"error\":\"Not found\"}");
+  EXPECT_EQ(send({.method = Method::delete_, .target = "/v1/tasks/" + id.to_string()}).status, 405);
+}
+
 TEST_F(ErrorsTest, UnknownQueryKeysAre400) {
   TaskId id = create();
   Answer answer = get(task_path(id) + "/status?limit=%FF&x=1");
-  expect_error(answer, 400, "InputError", "status");
+  expect_error(answer, 400, "InvalidRequestArguments", "status");
   EXPECT_NE(answer.at("/message").find("unknown query parameter \"limit\""), std::string::npos);
   EXPECT_TRUE(parse_json(get(task_path(id) + "/status?%FF=1").text)) << "the answer is JSON whatever was asked";
   EXPECT_EQ(get(task_path(id) + "/status?x=%zz").status, 400);
@@ -165,6 +213,13 @@ TEST_F(ErrorsTest, BrowsersMayAskFromElsewhere) {
   EXPECT_EQ(preflight.status, 204);
   EXPECT_NE(preflight.headers.get("access-control-allow-headers").find("Authorization"), std::string_view::npos);
   EXPECT_EQ(get("/v1/ping").headers.get("access-control-allow-origin"), "*");
+  // Errors too, or a browser hides what they say.
+  for (const char* target : {"/api/queue/v1/task/nonsense", "/nowhere", "/v1/nodes", "/v1/ping?unknown=1"}) {
+    Answer refused = send({.target = target, .as = nullptr, .headers = {{"origin", "https://elsewhere.example"}}});
+    EXPECT_GE(refused.status, 400) << target;
+    EXPECT_EQ(refused.headers.get("access-control-allow-origin"), "*") << target;
+    EXPECT_NE(refused.headers.get("access-control-expose-headers").find("x-for-request-id"), std::string_view::npos);
+  }
 }
 
 }  // namespace

@@ -41,6 +41,13 @@ void add_health_routes(Router& router, Services& services) {
   router.add({get, queue + "/__lbheartbeat__", "lbheartbeat", Dialect::taskcluster, bind(heartbeat), false, {}});
   router.add({get, queue + "/__heartbeat__", "heartbeat", Dialect::taskcluster, bind(heartbeat), false, {}});
   router.add({get, queue + "/__version__", "version", Dialect::taskcluster, bind(version), false, {}});
+  for (const std::string neighbour :
+       {"/api/index/v1", "/api/purge-cache/v1", "/api/object/v1", "/api/auth/v1", "/api/secrets/v1"}) {
+    router.add({get, neighbour + "/ping", "ping", Dialect::taskcluster, bind(ping), false, {}});
+    router.add({get, neighbour + "/__lbheartbeat__", "lbheartbeat", Dialect::taskcluster, bind(heartbeat), false, {}});
+    router.add({get, neighbour + "/__heartbeat__", "heartbeat", Dialect::taskcluster, bind(heartbeat), false, {}});
+    router.add({get, neighbour + "/__version__", "version", Dialect::taskcluster, bind(version), false, {}});
+  }
   router.add({get, "/v1/ping", "ping", Dialect::native, bind(ping), false, {}});
   router.add({get, "/v1/ready", "ready", Dialect::native, bind(ready), false, {}});
   router.add({get, "/v1/version", "version", Dialect::native, bind(version), false, {}});

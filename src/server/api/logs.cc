@@ -66,6 +66,11 @@ Async<net::Response> append_log(Services& services, Call& call) {
   if (!services.logs) throw Error(ErrorCode::unavailable, "this server keeps no logs");
   if (offset == 0) co_await announce_log(services, call, run);
   std::int64_t size = co_await services.logs->append(run, offset, std::move(bytes));
+  // The last words of a run that was cancelled, which may be the first as well.
+  const auto* row = services.commits.state().table<state::Task>().find(run.task);
+  auto index = static_cast<std::size_t>(run.run);
+  bool over = row && index < row->record.runs.size() && wire::is_resolved(row->record.runs[index].state);
+  if (over && services.end_log) services.end_log(run);
   co_return json_response(fmt::format("{{\"bytes\":{}}}", size));
 }
 

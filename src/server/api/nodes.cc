@@ -79,7 +79,8 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   call.require(fmt::format("queue:worker-id:{}/{}", poll.worker_group, poll.worker_id));
   call.require("queue:claim-work:" + poll.task_queue);
   auto tx = services.commits.begin();
-  auto registered = grid::register_node(tx, described(*id, poll));
+  NodeId other = tx.state().node_of_worker(poll.worker_group, poll.worker_id);
+  auto registered = grid::register_node(tx, described(*id, poll), services.is_silent(other));
   std::uint64_t version = services.commits.stage(tx, registered.has_value());
   co_await services.commits.settled(version);
   value_or_throw(std::move(registered));
@@ -131,6 +132,24 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
   co_return json_response(std::move(body));
 }
 
+/// Only one that does not poll: one that does would be there again at once.
+Async<net::Response> remove_node(Services& services, Call& call) {
+  call.require("gantry:remove-node");
+  auto id = NodeId::parse(call.parameter("nodeId"));
+  if (!id) throw Error(ErrorCode::invalid_input, "the node's id is not a slugid");
+  bool known = services.commits.state().table<state::Node>().find(*id) != nullptr;
+  if (known && !services.is_silent(*id)) {
+    throw Error(ErrorCode::conflict, fmt::format("node {} is at work", id->to_string()),
+                "stop its agent, and try again 15 seconds later");
+  }
+  co_await release_unheld(services, *id, {});
+  auto tx = services.commits.begin();
+  auto removed = grid::remove_node(tx, *id);
+  co_await services.commits.settled(services.commits.stage(tx, removed.has_value()));
+  value_or_throw(std::move(removed));
+  co_return json_response("{}");
+}
+
 }  // namespace
 
 void add_node_routes(Router& router, Services& services) {
@@ -139,6 +158,7 @@ void add_node_routes(Router& router, Services& services) {
   };
   using enum net::Method;
   router.add({post, "/v1/nodes/:nodeId/poll", "pollNode", Dialect::native, bind(poll_node), true, {}});
+  router.add({delete_, "/v1/nodes/:nodeId", "removeNode", Dialect::native, bind(remove_node), true, {}});
   router.add({get, "/v1/nodes", "listNodes", Dialect::native, bind(list_nodes), true, {}});
 }
 

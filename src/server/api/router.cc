@@ -1,26 +1,50 @@
 #include "server/api/router.h"
 
+#include <algorithm>
+#include <array>
 #include <charconv>
 
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "wire/task_definition.h"
 
 namespace gantry::server {
 namespace {
 
 constexpr std::size_t segments_max = 64;
 
-std::vector<std::string_view> split_path(std::string_view path) {
-  std::vector<std::string_view> parts;
-  std::size_t from = path.starts_with('/') ? 1 : 0;
-  while (from <= path.size() && parts.size() < segments_max) {
-    std::size_t to = std::min(path.find('/', from), path.size());
-    parts.push_back(path.substr(from, to - from));
-    from = to + 1;
+/// A path's segments; of one with more than segments_max the last is all that is left.
+struct Path {
+  explicit Path(std::string_view path) : text(path) {
+    std::size_t at = path.starts_with('/') ? 1 : 0;
+    while (at <= path.size() && count < segments_max) {
+      std::size_t to = std::min(path.find('/', at), path.size());
+      parts[count++] = path.substr(at, to - at);
+      at = to + 1;
+    }
+    whole = at > path.size();
   }
-  return parts;
-}
+  void put_first(std::string_view part) {
+    std::move_backward(parts.begin(), parts.begin() + static_cast<std::ptrdiff_t>(count),
+                       parts.begin() + static_cast<std::ptrdiff_t>(count) + 1);
+    parts[0] = part;
+    ++count;
+  }
+  /// With the slashes between them.
+  std::string_view between(std::size_t first, std::size_t end) const {
+    const char* to = parts[end - 1].data() + parts[end - 1].size();
+    return {parts[first].data(), static_cast<std::size_t>(to - parts[first].data())};
+  }
+  std::string_view from(std::size_t first) const {
+    return text.substr(static_cast<std::size_t>(parts[first].data() - text.data()));
+  }
+
+  std::string_view text;
+  std::array<std::string_view, segments_max> parts;
+  std::size_t count = 0;
+  bool whole = false;
+};
 
 }  // namespace
 
@@ -39,6 +63,9 @@ std::string_view Call::query_value(std::string_view name) const {
 }
 
 void Call::require(std::string_view scope) const { value_or_throw(identity.require(scope)); }
+void Call::require_expression(const access::ScopeExpression& expression) const {
+  value_or_throw(identity.require_expression(expression));
+}
 
 Async<std::string> Call::body(std::size_t bytes_max) {
   // Before megabytes are read: nothing that takes a body is open to everyone.
@@ -48,15 +75,23 @@ Async<std::string> Call::body(std::size_t bytes_max) {
   co_return bytes;
 }
 
-TaskId Call::task_id() const {
-  const std::string& text = parameter("taskId");
+namespace {
+
+TaskId slug_parameter(const std::string& text, const char* what) {
   auto id = TaskId::parse(text);
   if (!id) {
-    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a task id", shorten(text, 60)),
-                "a task id is a slugid: 22 characters such as fN1SbArXTPSVFNUvaOlinQ");
+    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a {}", shorten(text, 60), what),
+                fmt::format("a {} is a slugid: 22 characters such as fN1SbArXTPSVFNUvaOlinQ", what))
+        .with_fault(InputFault::arguments);
   }
   return *id;
 }
+
+}  // namespace
+
+TaskId Call::task_id() const { return slug_parameter(parameter("taskId"), "task id"); }
+
+TaskGroupId Call::task_group_id() const { return slug_parameter(parameter("taskGroupId"), "task group id"); }
 
 int Call::run_id() const {
   const std::string& text = parameter("runId");
@@ -64,58 +99,125 @@ int Call::run_id() const {
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), run);
   if (error != std::errc() || end != text.data() + text.size() || run < 0) {
     throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a run id", shorten(text, 60)),
-                "run ids count from 0");
+                "run ids count from 0")
+        .with_fault(InputFault::arguments);
   }
   return run;
 }
 
-void Router::add(Route route) {
-  Compiled compiled{routes_.size(), {}};
-  for (std::string_view part : split_path(route.pattern)) {
-    auto kind = part.starts_with(':')   ? Segment::Kind::one
-                : part.starts_with('*') ? Segment::Kind::rest
-                                        : Segment::Kind::literal;
-    compiled.segments.push_back({kind, std::string(part.substr(kind == Segment::Kind::literal ? 0 : 1))});
+const std::string& Call::task_queue_id() const {
+  const std::string& text = parameter("taskQueueId");
+  if (!wire::is_task_queue_id(text)) {
+    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" is not a task queue id", shorten(text, 80)),
+                "it is <provisionerId>/<workerType>")
+        .with_fault(InputFault::arguments);
   }
-  compiled_.push_back(std::move(compiled));
+  return text;
+}
+
+const std::string& Call::identifier(std::string_view name) const {
+  const std::string& text = parameter(name);
+  if (!wire::is_identifier(text)) {
+    throw Error(ErrorCode::invalid_input,
+                fmt::format("{}: \"{}\" must be 1 to 38 of [a-zA-Z0-9-_]", name, shorten(text, 60)))
+        .with_fault(InputFault::arguments);
+  }
+  return text;
+}
+
+Router::Node& Router::child(Node& node, std::string_view segment) {
+  std::unique_ptr<Node>* place = nullptr;
+  if (segment.starts_with(':')) {
+    place = &node.one;
+  } else if (segment.starts_with('*')) {
+    place = &node.rest;
+  } else {
+    auto found = std::ranges::find(node.literals, segment, [](const auto& literal) { return literal.first; });
+    if (found == node.literals.end()) found = node.literals.insert(found, {std::string(segment), nullptr});
+    place = &found->second;
+  }
+  if (!*place) *place = std::make_unique<Node>();
+  return **place;
+}
+
+void Router::add(Route route) {
+  Node* node = &root_;
+  std::vector<std::string> names;
+  Path path(route.pattern);
+  for (std::size_t i = 0; i < path.count; ++i) {
+    node = &child(*node, path.parts[i]);
+    if (path.parts[i].starts_with(':') || path.parts[i].starts_with('*')) names.emplace_back(path.parts[i].substr(1));
+  }
+  for (std::size_t other : node->routes) GANTRY_ASSERT(routes_[other].method != route.method);
+  node->routes.push_back(routes_.size());
+  names_.push_back(std::move(names));
   routes_.push_back(std::move(route));
 }
 
-bool Router::fits(const Compiled& compiled, const std::vector<std::string_view>& parts, std::string_view path,
-                  Match& match) {
-  const auto& segments = compiled.segments;
-  bool open_ended = segments.back().kind == Segment::Kind::rest;
-  if (open_ended ? parts.size() < segments.size() : parts.size() != segments.size()) return false;
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    if (segments[i].kind == Segment::Kind::literal && segments[i].text != parts[i]) return false;
-    if (segments[i].kind != Segment::Kind::literal && parts[i].empty()) return false;
+struct Router::Search {
+  net::Method method;
+  Path path;
+  std::vector<std::string_view> values{};  // of the parameters so far, raw
+  std::size_t route = routes_none;
+  bool other_method = false;
+
+  static constexpr std::size_t routes_none = SIZE_MAX;
+};
+
+bool Router::end_here(const Node& node, Search& search) const {
+  for (std::size_t route : node.routes) {
+    if (routes_[route].method == search.method) {
+      search.route = route;
+      return true;
+    }
+    search.other_method = search.other_method || routes_[route].dialect == Dialect::native;
   }
-  for (std::size_t i = 0; i < segments.size(); ++i) {
-    if (segments[i].kind == Segment::Kind::literal) continue;
-    std::string_view raw = parts[i];
-    if (segments[i].kind == Segment::Kind::rest) raw = path.substr(static_cast<std::size_t>(raw.data() - path.data()));
-    auto decoded = net::percent_decode(raw);
-    if (!decoded) match.bad_escape = true;
-    match.parameters.emplace_back(segments[i].text, decoded.value_or(""));
+  return false;
+}
+
+bool Router::find(const Node& node, std::size_t index, Search& search) const {
+  const Path& path = search.path;
+  if (index == path.count) return path.whole && end_here(node, search);
+  std::string_view part = path.parts[index];
+  for (const auto& [text, next] : node.literals) {
+    if (text == part && find(*next, index + 1, search)) return true;
   }
-  return true;
+  if (part.empty()) return false;  // no parameter is empty, or begins with a slash
+  std::size_t known = search.values.size();
+  if (node.one) {
+    search.values.push_back(part);
+    if (find(*node.one, index + 1, search)) return true;
+    search.values.resize(known);
+  }
+  if (!node.rest) return false;
+  search.values.emplace_back();
+  for (std::size_t end = index + 1; end < path.count; ++end) {
+    search.values[known] = path.between(index, end);
+    if (!node.rest->literals.empty() && find(*node.rest, end, search)) return true;
+    search.values.resize(known + 1);
+  }
+  search.values[known] = path.from(index);
+  if (end_here(*node.rest, search)) return true;
+  search.values.resize(known);
+  return false;
 }
 
 Router::Match Router::match(net::Method method, std::string_view path) const {
+  Search search{method == net::Method::head ? net::Method::get : method, Path(path)};
+  if (search.path.count > 1 && search.path.parts[0] == "queue" && search.path.count < segments_max) {
+    search.path.put_first("api");
+  }
   Match match;
-  std::vector<std::string_view> parts = split_path(path);
-  if (method == net::Method::head) method = net::Method::get;
-  for (const Compiled& compiled : compiled_) {
-    const Route& route = routes_[compiled.route];
-    if (route.method != method && match.other_method) continue;
-    Match candidate;
-    if (!fits(compiled, parts, path, candidate)) continue;
-    if (route.method != method) {
-      match.other_method = true;
-      continue;
-    }
-    candidate.route = &route;
-    return candidate;
+  bool found = find(root_, 0, search);
+  match.other_method = !found && search.other_method;
+  if (!found) return match;
+  match.route = &routes_[search.route];
+  const auto& names = names_[search.route];
+  match.parameters.reserve(names.size());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    auto decoded = net::percent_decode(search.values[i]);
+    if (!decoded) match.bad_escape = true;
+    match.parameters.emplace_back(names[i], std::move(decoded).value_or(""));
   }
   return match;
 }

@@ -1,76 +1,18 @@
-// Tasks: create, read, list, cancel; and what /v1 adds to the queue's API.
+// Tasks as they are read: definitions, statuses, who depends on whom; and what /v1 adds to that.
+#include <boost/unordered/unordered_flat_set.hpp>
 #include <fmt/format.h>
 
 #include "base/text.h"
-#include "core/queue/create.h"
-#include "core/queue/resolve.h"
-#include "core/queue/run.h"
 #include "server/api/answers.h"
 #include "server/api/handlers.h"
-#include "wire/task_definition.h"
+#include "server/api/pages.h"
+#include "server/api/task_lookup.h"
 
 namespace gantry::server {
 namespace {
 
 constexpr std::size_t list_max = 200;
-
-/// queue:create-task for this priority or a higher one, and everything the task itself may do.
-void require_create(const Call& call, const wire::TaskDefinition& task) {
-  for (const auto& scope : task.scopes) {
-    if (!access::is_valid_scope(scope)) {
-      throw Error(ErrorCode::invalid_input, fmt::format("scopes: \"{}\" is not a scope", shorten(scope, 80)));
-    }
-    call.require(scope);
-  }
-  for (const auto& route : task.routes) call.require("queue:route:" + route);
-  call.require("queue:create-task:project:" + task.project);
-  call.require("queue:scheduler-id:" + task.scheduler);
-  for (int level = static_cast<int>(task.priority); level < wire::priority_count; ++level) {
-    auto name = name_of(static_cast<wire::Priority>(level));
-    if (call.identity.require(fmt::format("queue:create-task:{}:{}", name, task.task_queue))) return;
-  }
-  call.require(fmt::format("queue:create-task:{}:{}", name_of(task.priority), task.task_queue));
-}
-
-Async<net::Response> create_task(Services& services, Call& call) {
-  TaskId id = call.task_id();
-  std::string body = co_await json_body(call);
-  auto rule_of = [&](std::string_view queue) {
-    bool native = services.commits.state().is_native_queue(std::string(queue));
-    return native ? wire::PayloadRule::native : wire::PayloadRule::any_object;
-  };
-  wire::TaskDefinition definition = value_or_throw(wire::parse_task_definition(id, body, rule_of));
-  require_create(call, definition);
-  co_await services.cold.ensure_task(id);
-  auto tx = services.commits.begin();
-  auto task = queue::create(tx, id, definition);
-  std::string answer = task ? status_body(*task.value()) : std::string();
-  std::uint64_t sequence = task ? task.value()->sequence : 0;
-  std::uint64_t version = services.commits.stage(tx, task.has_value());
-  if (task) {
-    services.cold.known().add(id);
-    if (!services.cold.definitions().find(sequence)) {
-      auto bytes = std::make_shared<const std::string>(std::move(definition.canonical));
-      services.cold.definitions().put(sequence, std::move(bytes), version);
-    }
-  }
-  co_await services.commits.settled(version);
-  value_or_throw(std::move(task));
-  co_return json_response(std::move(answer));
-}
-
-/// A copy of the task as it is now, once that is durable.
-Async<state::Task> durable_task(Services& services, TaskId id) {
-  co_await services.cold.ensure_task(id);
-  auto tx = services.commits.begin();
-  auto found = queue::find_task(tx, id);
-  std::optional<state::Task> task;
-  if (found) task = *found.value();
-  std::uint64_t version = services.commits.stage(tx);
-  co_await services.commits.settled(version);
-  value_or_throw(std::move(found));
-  co_return std::move(*task);
-}
+constexpr std::size_t task_ids_max = 100'000;  // of one bulk request
 
 Async<net::Response> task_status(Services& services, Call& call) {
   TaskId id = call.task_id();
@@ -83,28 +25,81 @@ Async<net::Response> task_definition(Services& services, Call& call) {
   TaskId id = call.task_id();
   call.require("queue:get-task:" + id.to_string());
   state::Task task = co_await durable_task(services, id);
-  state::Value definition = co_await services.cold.definition(task.sequence);
-  co_return json_response(*definition);
+  co_return json_response(co_await read_definition(services, task));
 }
 
-Async<net::Response> cancel_task(Services& services, Call& call) {
-  TaskId id = call.task_id();
-  co_await call.body(body_bytes_max);
-  co_await services.cold.ensure_task(id);
-  auto tx = services.commits.begin();
-  auto task = queue::find_task(tx, id);
-  if (task) {
-    const state::Task& found = *task.value();
-    std::string scope =
-        fmt::format("queue:cancel-task:{}/{}/{}", found.scheduler, found.group.to_string(), id.to_string());
-    if (!call.identity.require("queue:cancel-task-in-project:" + found.project)) call.require(scope);
-    task = queue::cancel(tx, id);
+/// The ids that a request names, each once; what is no task id names nothing.
+std::vector<TaskId> read_task_ids(const Call& call, const std::string& body, std::string_view scope) {
+  json::value document = value_or_throw(parse_json(body));
+  ObjectReader reader(document, "");
+  const json::array* ids = reader.array("taskIds", task_ids_max);
+  std::vector<TaskId> tasks;
+  boost::unordered_flat_set<TaskId> seen;
+  for (std::size_t i = 0; ids && i < ids->size(); ++i) {
+    const json::string* text = (*ids)[i].if_string();
+    if (!text) reader.fail(fmt::format("taskIds.{}", i), "must be a string");
+    if (!text) break;
+    call.require(fmt::format("{}:{}", scope, std::string_view(*text)));
+    auto id = TaskId::parse(*text);
+    if (id && seen.insert(*id).second) tasks.push_back(*id);
   }
-  std::string answer = task ? status_body(*task.value()) : std::string();
-  std::uint64_t version = services.commits.stage(tx, task.has_value());
-  co_await services.commits.settled(version);
-  value_or_throw(std::move(task));
-  co_return json_response(std::move(answer));
+  value_or_throw(reader.finish());
+  return tasks;
+}
+
+/// {"<list>":[{"taskId":..., "<member>":...}]} of a page of the tasks that the body names.
+Async<net::Response> many_tasks(Services& services, Call& call, std::string_view list, std::string_view scope,
+                                bool definitions) {
+  std::size_t limit = page_limit(call);
+  std::vector<TaskId> ids = read_task_ids(call, co_await json_body(call), scope);
+  std::size_t at = page_number(call);
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().key(list).begin_array();
+  for (std::size_t count = 0; at < ids.size() && count < limit && body.size() < page_bytes_max; ++at, ++count) {
+    auto task = co_await find_durable_task(services, ids[at]);
+    if (!task) continue;
+    out.begin_object().field("taskId", task->id.to_string());
+    if (definitions) {
+      out.key("task").raw(co_await read_definition(services, *task));
+    } else {
+      append_status(out.key("status"), *task);
+    }
+    out.end_object();
+  }
+  out.end_array();
+  if (at < ids.size()) out.field("continuationToken", page_token(std::to_string(at)));
+  out.end_object();
+  co_return json_response(std::move(body));
+}
+
+Async<net::Response> task_definitions(Services& services, Call& call) {
+  return many_tasks(services, call, "tasks", "queue:get-task", true);
+}
+Async<net::Response> task_statuses(Services& services, Call& call) {
+  return many_tasks(services, call, "statuses", "queue:status", false);
+}
+
+/// What was recorded as waiting for this task when it was created, whether it still does or not.
+Async<net::Response> list_dependents(Services& services, Call& call) {
+  TaskId id = call.task_id();
+  call.require("queue:list-dependent-tasks:" + id.to_string());
+  std::size_t limit = page_limit(call);
+  std::string after = page_position(call);
+  state::Task task = co_await durable_task(services, id);
+  auto rows = co_await services.cold.scan(state::TableId::dependent, state::Key{task.sequence, after}, limit + 1);
+  std::erase_if(rows, [&](const auto& row) { return row.key.sequence != task.sequence; });
+  std::vector<TaskId> ids;
+  for (const auto& row : rows) ids.push_back(TaskId::parse(row.key.name).value_or(TaskId()));
+  if (ids.size() > limit) ids.pop_back();
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().field("taskId", id.to_string()).key("tasks").begin_array();
+  std::size_t done = co_await append_tasks(services, ids, body, out);
+  out.end_array();
+  if (done < rows.size()) out.field("continuationToken", page_token(rows[done - 1].key.name));
+  out.end_object();
+  co_return json_response(std::move(body));
 }
 
 /// `?wait=20s` answers once the task is resolved, or after so long as it is then; with `&while=pending` also once it is
@@ -135,8 +130,7 @@ Async<net::Response> native_task(Services& services, Call& call) {
   }
   auto line = services.task_lines.find(id);
   if (line != services.task_lines.end() && line->second.waiting() == 0) services.task_lines.erase(line);
-  state::Value definition = co_await services.cold.definition(task.sequence);
-  co_return json_response(native_task_body(task, *definition));
+  co_return json_response(native_task_body(task, co_await read_definition(services, task)));
 }
 
 /// Tasks in memory: all that are not resolved, and the most recent others. Newest first.
@@ -175,10 +169,13 @@ void add_task_routes(Router& router, Services& services) {
   };
   const std::string queue = "/api/queue/v1";
   using enum net::Method;
-  router.add({put, queue + "/task/:taskId", "createTask", Dialect::taskcluster, bind(create_task), true, {}});
-  router.add({get, queue + "/task/:taskId", "task", Dialect::taskcluster, bind(task_definition), true, {}});
-  router.add({get, queue + "/task/:taskId/status", "status", Dialect::taskcluster, bind(task_status), true, {}});
-  router.add({post, queue + "/task/:taskId/cancel", "cancelTask", Dialect::taskcluster, bind(cancel_task), true, {}});
+  auto tc = Dialect::taskcluster;
+  router.add({get, queue + "/task/:taskId", "task", tc, bind(task_definition), true, {}});
+  router.add({post, queue + "/tasks", "tasks", tc, bind(task_definitions), true, page_keys()});
+  router.add({post, queue + "/tasks/status", "statuses", tc, bind(task_statuses), true, page_keys()});
+  router.add({get, queue + "/task/:taskId/status", "status", tc, bind(task_status), true, {}});
+  router.add(
+      {get, queue + "/task/:taskId/dependents", "listDependentTasks", tc, bind(list_dependents), true, page_keys()});
   router.add({get, "/v1/tasks", "listTasks", Dialect::native, bind(list_tasks), true, {"state"}});
   router.add({get, "/v1/tasks/:taskId", "getTask", Dialect::native, bind(native_task), true, {"wait", "while"}});
 }

@@ -10,6 +10,9 @@
 #include <prometheus/text_serializer.h>
 #include <unistd.h>
 
+#include "server/output/outbox.h"
+#include "server/output/pulse.h"
+
 namespace gantry::server {
 namespace {
 
@@ -42,6 +45,16 @@ struct Metrics::Families {
                     .Name("gantry_commits")
                     .Help("Commits, groups of commits, rows, and groups that failed, since the start")
                     .Register(registry)),
+        outbox(prometheus::BuildGauge()
+                   .Name("gantry_outbox")
+                   .Help("The log of events for other systems: how many it has, and their bytes")
+                   .Register(registry)),
+        pulse(
+            prometheus::BuildGauge()
+                .Name("gantry_pulse")
+                .Help("The message broker: connected (1 or 0), messages it has confirmed and events that were dropped "
+                      "before it took them since the start, and the age in seconds of the oldest it has yet to confirm")
+                .Register(registry)),
         resident(prometheus::BuildGauge()
                      .Name("process_resident_memory_bytes")
                      .Help("Memory in use")
@@ -59,6 +72,8 @@ struct Metrics::Families {
   prometheus::Family<prometheus::Gauge>& gauges;
   prometheus::Family<prometheus::Gauge>& pending;
   prometheus::Family<prometheus::Gauge>& commits;
+  prometheus::Family<prometheus::Gauge>& outbox;
+  prometheus::Family<prometheus::Gauge>& pulse;
   prometheus::Gauge& resident;
   std::map<std::string, PerMethod, std::less<>> methods;
   std::map<std::string, prometheus::Gauge*> pending_gauges;
@@ -98,6 +113,15 @@ void Metrics::set_gauges(const Services& services) {
   set(families_->commits, "groups", static_cast<double>(commits.groups));
   set(families_->commits, "rows", static_cast<double>(commits.rows));
   set(families_->commits, "failed_groups", static_cast<double>(commits.failed_groups));
+  set(families_->outbox, "events", static_cast<double>(services.outbox->newest() - services.outbox->floor()));
+  set(families_->outbox, "bytes", static_cast<double>(services.outbox->bytes()));
+  if (services.pulse) {
+    Pulse::Numbers numbers = services.pulse->numbers();
+    set(families_->pulse, "connected", numbers.connected ? 1 : 0);
+    set(families_->pulse, "published", static_cast<double>(numbers.published));
+    set(families_->pulse, "lost", static_cast<double>(numbers.lost));
+    set(families_->pulse, "lag_seconds", numbers.lag_seconds);
+  }
   for (auto& [queue, gauge] : families_->pending_gauges) gauge->Set(0);
   for (const auto& [queue, line] : state.pending_lines()) {
     prometheus::Gauge*& gauge = families_->pending_gauges[queue];

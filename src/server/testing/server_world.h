@@ -81,7 +81,10 @@ class ServerWorld {
   void start() {
     ServerSettings settings;
     settings.root = {root_credentials.client_id, root_credentials.access_token};
+    settings.seal_keys = seal_keys;
+    settings.seal_key_source = "secret.key";
     settings.log_directory = directory_ + "/logs";
+    if (adjust) adjust(settings);
     server = std::make_unique<Server>(env, settings, [this] { return open_store(); }, objects.get());
     server->start();
   }
@@ -99,6 +102,8 @@ class ServerWorld {
     return env.start(exchange(*server, request_of(std::move(call))));
   }
   Answer send(Ask call) { return env.finish(begin(std::move(call))); }
+  /// The response itself, for a stream that is read piece by piece.
+  net::Response open(Ask call) { return env.run(server->handle(request_of(std::move(call)))); }
   Answer get(std::string target) { return send({.target = std::move(target)}); }
   Answer post(std::string target, std::string body = "{}", const wire::HawkCredentials* as = &root_credentials) {
     return send({.method = net::Method::post, .target = std::move(target), .body = std::move(body), .as = as});
@@ -159,6 +164,9 @@ class ServerWorld {
   std::weak_ptr<store::MemoryStore> store;
   std::unique_ptr<object::ObjectStore> objects;
   std::unique_ptr<Server> server;
+  auth::SealKeys seal_keys{auth::make_seal_key({})};
+  /// Changes the settings of the next start().
+  std::function<void(ServerSettings&)> adjust;
   /// How long a write to the disk takes.
   Duration write_time = milliseconds(1);
 

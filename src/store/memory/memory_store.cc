@@ -11,7 +11,9 @@ std::size_t MemoryStore::Disk::rows() const {
 void MemoryStore::Disk::apply(const Batch& batch) {
   for (const auto& write : batch.writes) {
     auto& table = tables_[static_cast<std::size_t>(write.table)];
-    if (write.value) {
+    if (write.through) {
+      table.erase(table.begin(), table.upper_bound(write.key));
+    } else if (write.value) {
       table.insert_or_assign(write.key, write.value);
     } else {
       table.erase(write.key);

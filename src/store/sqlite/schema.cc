@@ -116,6 +116,7 @@ std::string table_sql(const TableInfo& table, Verb verb) {
       return fmt::format("INSERT OR REPLACE INTO \"{}\"({}, value) VALUES({}, ?3)", table.name, key.columns,
                          key.parameters);
     case Verb::erase: return fmt::format("DELETE FROM \"{}\" WHERE {}", table.name, key.equal);
+    case Verb::erase_through: return fmt::format("DELETE FROM \"{}\" WHERE sequence <= ?1", table.name);
     case Verb::read: return fmt::format("SELECT value FROM \"{}\" WHERE {}", table.name, key.equal);
     case Verb::scan_first:
       return fmt::format("SELECT {}, value FROM \"{}\" ORDER BY {} LIMIT ?4", key.selected, table.name, key.columns);

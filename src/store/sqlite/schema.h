@@ -29,11 +29,12 @@ const std::vector<Migration>& migrations();
 bool prepare_schema(Database& database, std::span<const Migration> steps = migrations());
 
 enum class Verb {
-  put,         // sequence, name, value
-  erase,       // sequence, name
-  read,        // sequence, name -> value
-  scan_first,  // limit -> sequence, name, value
-  scan_after,  // sequence, name, limit -> sequence, name, value
+  put,            // sequence, name, value
+  erase,          // sequence, name
+  erase_through,  // sequence: everything up to it
+  read,           // sequence, name -> value
+  scan_first,     // limit -> sequence, name, value
+  scan_after,     // sequence, name, limit -> sequence, name, value
 };
 // The parameters of every statement; a table without one of the two keys ignores it.
 inline constexpr int sequence_parameter = 1;

@@ -43,7 +43,10 @@ Writer::Writer(const std::string& path, const std::string& vfs)
                   "PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF",
                   wal_keep_bytes, writer_cache_kib));
   for (const auto& table : state::tables) {
-    tables_.push_back({{database_, table_sql(table, Verb::put)}, {database_, table_sql(table, Verb::erase)}});
+    tables_.push_back({{database_, table_sql(table, Verb::put)}, {database_, table_sql(table, Verb::erase)}, {}});
+    if (table.shape == state::KeyShape::by_sequence) {
+      tables_.back().erase_through.emplace(database_, table_sql(table, Verb::erase_through));
+    }
   }
   sqlite3_wal_hook(database_.handle(), &Writer::on_commit, this);
 }
@@ -86,7 +89,8 @@ WriteResult Writer::apply(const Batch& batch) {
 int Writer::write_rows(const Batch& batch) {
   for (const auto& write : batch.writes) {
     auto index = static_cast<std::size_t>(write.table);
-    auto& statement = write.value ? tables_[index].put : tables_[index].erase;
+    auto& table = tables_[index];
+    auto& statement = write.through ? *table.erase_through : write.value ? table.put : table.erase;
     bind_key(statement, state::tables[index], write.key);
     if (write.value && !statement.bind(value_parameter, *write.value)) return SQLITE_TOOBIG;
     if (int code = statement.run(); code != SQLITE_OK) return code;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ class Writer {
  private:
   struct Statements {
     Statement put, erase;
+    std::optional<Statement> erase_through;  // by_sequence tables
   };
 
   static int on_commit(void* self, sqlite3*, const char*, int frames);

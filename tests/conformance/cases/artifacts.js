@@ -99,9 +99,10 @@ test('createArtifact refuses what is not an artifact', async () => {
   const { run, taskId } = await claimedTask();
   for (const bad of [
     { ...s3, storageType: 'azure' }, { ...s3, contentType: undefined }, { ...s3, expires: undefined },
-    { ...s3, expires: fromNow('2 days') }, { ...reference, url: 'not a url' }, { ...s3, colour: 'red' },
+    { ...reference, url: 'not a url' }, { ...s3, colour: 'red' },
     { storageType: 'error', expires, reason: 'no-reason', message: 'x' },
-  ]) await failure(400, 'InputError', () => run.createArtifact(taskId, 0, 'public/x', bad));
+  ]) await failure(400, 'InputValidationError', () => run.createArtifact(taskId, 0, 'public/x', bad));
+  await failure(400, 'InputError', () => run.createArtifact(taskId, 0, 'public/x', { ...s3, expires: fromNow('2 days') }));
   assert.deepEqual(await queue.listArtifacts(taskId, 0), { artifacts: [] });
 });
 
@@ -176,9 +177,11 @@ test('listArtifacts, whole and in pages', async () => {
     query = { limit: 3, continuationToken: page.continuationToken };
   }
   assert.deepEqual(paged, all.artifacts);
-  for (const limit of [0, 1001, 'x']) {
-    await failure(400, 'InputError', () => queue.listArtifacts(taskId, 0, { limit }));
+  for (const limit of [0, 'x']) {
+    await failure(400, 'InvalidRequestArguments', () => queue.listArtifacts(taskId, 0, { limit }));
   }
+  assert.deepEqual(await queue.listArtifacts(taskId, 0, { limit: 5000 }), all);
+  await failure(400, 'InvalidRequestArguments', () => queue.listArtifacts(taskId, 0, { continuationToken: 'made-up' }));
 });
 
 test('artifacts belong to their run; the latest are those of the newest run', async () => {

@@ -144,6 +144,6 @@ test('native: maxRunTime ends a container', async () => {
 
 test('native: a payload that the agent could not run is refused at creation', async () => {
   for (const change of [{ image: '' }, { maxRunTime: undefined }, { maxRunTime: 0 }, { comand: ['x'] }, { command: 'a string' }]) {
-    await failure(400, 'InputError', () => createTask(nativeQueue, shell('true', change)));
+    await failure(400, 'InputValidationError', () => createTask(nativeQueue, shell('true', change)));
   }
 });

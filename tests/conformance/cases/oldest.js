@@ -1,5 +1,5 @@
-// taskcluster-client 0.17.11 (2015): signs payload hashes, puts names raw into paths. A spot check: the first generation's
-// routes (defineTask, scheduleTask, claimTask, getPendingTasks, rerunTask) are not there.
+// taskcluster-client 0.17.11 (2015): signs payload hashes, puts names raw into paths, and knows the queue under a base URL
+// that ends in /v1.
 import assert from 'node:assert/strict';
 import taskcluster from 'taskcluster-client';
 import oldest from 'taskcluster-client-0.17';
@@ -60,6 +60,29 @@ test('0.17: a bewit opens a private artifact', async () => {
   const url = old.buildSignedUrl(old.getLatestArtifact, taskId, 'private/deep/x', { expiration: 60 });
   assert.equal(await (await fetch(url)).text(), 'secret');
   assert.equal((await fetch(url.replace('deep/x', 'deep/y'))).status, 401);
+});
+
+test('0.17: defineTask, scheduleTask, getPendingTasks, claimTask, rerunTask', async () => {
+  const { taskQueueId, ...made } = definition(newTaskQueue());
+  const [provisionerId, workerType] = taskQueueId.split('/');
+  const taskId = taskcluster.slugid();
+  const defined = await old.defineTask(taskId, { ...made, provisionerId, workerType });
+  assert.equal(defined.status.state, 'unscheduled');
+  assert.equal((await old.scheduleTask(taskId)).status.state, 'pending');
+  const { tasks } = await old.getPendingTasks(provisionerId);
+  assert.ok(tasks.some(status => status.taskId === taskId));
+  const claim = await old.claimTask(taskId, 0, worker);
+  assert.equal(claim.workerId, worker.workerId);
+  await queueOf(claim.credentials).reportCompleted(taskId, 0, { success: false });
+  const { status } = await old.rerunTask(taskId);
+  assert.equal(status.runs[1].reasonCreated, 'rerun');
+});
+
+test('0.17: the old base URL', async () => {
+  const client = new oldest.Queue({ baseUrl: `${rootUrl}/queue/v1`, credentials: root, maxRetries: 1 });
+  const taskId = await createTask(newTaskQueue());
+  assert.equal((await client.status(taskId)).status.taskId, taskId);
+  await assert.rejects(client.getTask(taskcluster.slugid()), error => error.statusCode === 404);
 });
 
 test('0.17: temporary credentials', async () => {

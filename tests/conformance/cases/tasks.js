@@ -84,12 +84,16 @@ test('createTask refuses what is not a definition', async () => {
     routes: { routes: ['same', 'same'] },
     source: { metadata: { ...good.metadata, source: 'not a url' } },
   };
+  // Well formed, but it cannot be: Taskcluster tells these from what its schema refuses.
+  const contradictions = ['deadline before created', 'deadline more than 5 days away', 'expires before deadline',
+    'created an hour ago', 'scopes'];
   for (const [what, change] of Object.entries(bad)) {
-    const error = await failure(400, 'InputError', () => queue.createTask(taskcluster.slugid(), { ...good, ...change }))
+    const code = contradictions.includes(what) ? 'InputError' : 'InputValidationError';
+    const error = await failure(400, code, () => queue.createTask(taskcluster.slugid(), { ...good, ...change }))
       .catch(cause => { throw new Error(`${what}: ${cause.message}`, { cause }); });
     assert.equal(error.body.requestInfo.method, 'createTask');
   }
-  await failure(400, 'InputError', () => queue.createTask('not-a-slugid', good));
+  await failure(400, 'InvalidRequestArguments', () => queue.createTask('not-a-slugid', good));
 });
 
 test('createTask refuses a definition that is too large', async () => {
@@ -163,7 +167,7 @@ test('claimWork with nothing to do answers empty before the client gives up', as
 
 test('claimWork refuses a bad worker', async () => {
   for (const bad of [{ ...worker, tasks: 0 }, { ...worker, tasks: 33 }, { workerGroup: 'x' }, { ...worker, workerId: 'a b' }]) {
-    await failure(400, 'InputError', () => queue.claimWork(newTaskQueue(), bad));
+    await failure(400, 'InputValidationError', () => queue.claimWork(newTaskQueue(), bad));
   }
 });
 
@@ -234,9 +238,9 @@ for (const reason of ['malformed-payload', 'resource-unavailable', 'internal-err
 test('reportException refuses other reasons', async () => {
   const { taskId, run } = await claimedTask();
   for (const reason of ['completed', 'deadline-exceeded', 'canceled', 'nonsense']) {
-    await failure(400, 'InputError', () => run.reportException(taskId, 0, { reason }));
+    await failure(400, 'InputValidationError', () => run.reportException(taskId, 0, { reason }));
   }
-  await failure(400, 'InputError', () => run.reportException(taskId, 0, {}));
+  await failure(400, 'InputValidationError', () => run.reportException(taskId, 0, {}));
   assert.equal((await queue.status(taskId)).status.state, 'running');
 });
 

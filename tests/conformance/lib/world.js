@@ -23,6 +23,13 @@ export function queueOf(credentials, options = {}) {
 
 export const queue = queueOf(root);
 
+/** A client of the same kind for the methods that are newer than its package: made from our own reference. */
+export async function newestQueue() {
+  const reference = await (await fetch(`${rootUrl}/references/queue/v1/api.json`)).json();
+  const Queue = taskcluster.createClient(reference, 'queue');
+  return new Queue({ rootUrl, credentials: root, retries: 0 });
+}
+
 export function fromNow(offset) {
   return taskcluster.fromNow(offset).toJSON();
 }

@@ -7,6 +7,7 @@
 #include "agent/limits.h"
 #include "agent/task/content_type.h"
 #include "agent/task/feature.h"
+#include "agent/task/one_line.h"
 #include "base/json.h"
 #include "engine/tar_reader.h"
 
@@ -81,21 +82,33 @@ class Artifacts : public Feature {
       }
       // A server or an engine that is not there says nothing about the artifact.
       if (may_retry(*failure)) throw failure->in(fmt::format("artifact \"{}\"", spec.name));
-      co_await give_up(run, spec, expires, *failure);
+      co_await give_up(run, spec, expires, *failure, until);
       co_return false;
     }
   }
 
-  Async<> give_up(RunContext& run, ArtifactSpec spec, Time expires, Error failure) {
+  Async<> give_up(RunContext& run, ArtifactSpec spec, Time expires, Error failure, Duration until) {
     bool missing = failure.code() == ErrorCode::not_found;
     bool wrong_type = failure.code() == ErrorCode::invalid_input;
     std::string text = missing
                            ? fmt::format("Artifact \"{}\" not found at \"{}\"", spec.name, spec.path)
                            : fmt::format("Artifact \"{}\" from \"{}\": {}", spec.name, spec.path, failure.message());
-    co_await run.log.error_line(text);
+    co_await run.log.error_line(one_line(text));
     if (!missing && !wrong_type) co_return;
     std::string reason = missing ? "file-missing-on-worker" : "invalid-resource-on-worker";
-    co_await announce_error(run, spec.name, expires, reason, text);
+    Duration delay = retry_delay_min;
+    for (;;) {
+      std::optional<Error> refusal;
+      try {
+        co_await announce_error(run, spec.name, expires, reason, text);
+      } catch (const Error& error) {
+        refusal = error;
+      }
+      if (!refusal) co_return;
+      if (!may_retry(*refusal) || run.env.uptime() >= until) throw *refusal;
+      co_await run.env.sleep(delay);
+      delay = std::min(delay * 2, retry_delay_max);
+    }
   }
 
   Async<> upload(RunContext& run, ArtifactSpec spec, Time expires) {

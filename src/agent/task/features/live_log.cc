@@ -1,5 +1,4 @@
 // localLiveLog: the log is readable on the server while the task runs (design 3.13).
-#include "agent/limits.h"
 #include "agent/task/feature.h"
 
 namespace gantry::agent {
@@ -11,7 +10,6 @@ class LiveLog : public Feature {
     run.log.start(run.scope, run.payload.log);
     co_return;
   }
-  Async<> killed(RunContext& run) override { co_await run.log.flush(report_patience); }
 };
 
 }  // namespace

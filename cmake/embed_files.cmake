@@ -1,0 +1,12 @@
+# Writes OUT: the .json files below FOLDER as raw string literals, in order of path. Run by gantry_embed().
+file(GLOB_RECURSE files RELATIVE "${FOLDER}" "${FOLDER}/*.json")
+list(SORT files)
+set(text "// Generated from ${FOLDER}: see cmake/embed.cmake.\n#include \"server/api/references.h\"\n\n")
+string(APPEND text "namespace gantry::server {\n\nstd::span<const EmbeddedFile> embedded_schemas() {\n")
+string(APPEND text "  static constexpr EmbeddedFile files[] = {\n")
+foreach(file IN LISTS files)
+  file(READ "${FOLDER}/${file}" content)
+  string(APPEND text "      {\"${file}\", R\"json(${content})json\"},\n")
+endforeach()
+string(APPEND text "  };\n  return files;\n}\n\n}  // namespace gantry::server\n")
+file(WRITE "${OUT}" "${text}")

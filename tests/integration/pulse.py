@@ -1,0 +1,359 @@
+#!/usr/bin/env python3
+"""Events in a real RabbitMQ: a consumer (npm's amqplib) sees every event at least once and in order per task, while the
+broker is killed, restarted and stopped.
+
+Usage: tests/integration/pulse.py [--tasks N] [--kills N] [PART-OF-A-NAME]
+
+The broker is the test's own: a node name, ports, a data directory and an epmd of its own. TEST_HEAVY=1 is 10,000 tasks and
+5 kills, else 2,000 and 2. Exits with 77 if there is no RabbitMQ here.
+"""
+
+import argparse
+import collections
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from datetime import datetime, timedelta, timezone
+
+from agent_world import HEAVY, ROOT, Dev, expect, expect_equal, make_slugid, run_tests, stamp, wait_for
+
+BROKER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+CONFORMANCE = os.path.join(ROOT, "tests/conformance")
+START_SECONDS_MAX = 90
+TASK_QUEUE = "pulse/test"
+LIFE = ["task-defined", "task-pending", "task-running", "task-completed"]
+
+options = argparse.Namespace(tasks=10_000 if HEAVY else 2_000, kills=5 if HEAVY else 2)
+
+
+def free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Broker:
+    """A RabbitMQ of its own; start(), kill() and pause() as often as wanted, always on the same port and data."""
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="gantry-rabbit-")
+        self.port, distribution, self.epmd = free_ports(3)
+        with open(os.path.join(self.directory, "rabbitmq.conf"), "w") as file:
+            file.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\n")
+        open(os.path.join(self.directory, "plugins"), "w").write("[].\n")
+        self.environment = dict(
+            os.environ, HOME=self.directory, RABBITMQ_CONF_ENV_FILE="/dev/null", ERL_EPMD_PORT=str(self.epmd),
+            ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_NODENAME=f"gantry-{self.port}@localhost",
+            RABBITMQ_NODE_PORT=str(self.port), RABBITMQ_DIST_PORT=str(distribution),
+            RABBITMQ_CONFIG_FILE=os.path.join(self.directory, "rabbitmq"),
+            RABBITMQ_MNESIA_BASE=os.path.join(self.directory, "data"),
+            RABBITMQ_LOG_BASE=os.path.join(self.directory, "log"), RABBITMQ_LOGS="-",
+            RABBITMQ_ENABLED_PLUGINS_FILE=os.path.join(self.directory, "plugins"),
+            RABBITMQ_PID_FILE=os.path.join(self.directory, "pid"))
+        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.kill()
+        epmd = shutil.which("epmd")
+        if epmd:
+            subprocess.run([epmd, "-port", str(self.epmd), "-kill"], capture_output=True, timeout=10, check=False)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self, wait=True):
+        with open(os.path.join(self.directory, "console"), "ab") as console:
+            self.process = subprocess.Popen([BROKER], env=self.environment, cwd=self.directory, stdin=subprocess.DEVNULL,
+                                            stdout=console, stderr=console, start_new_session=True)
+        if wait:
+            wait_for(self.answers, START_SECONDS_MAX, "RabbitMQ listens")
+
+    def answers(self):
+        if self.process.poll() is not None:
+            with open(os.path.join(self.directory, "console"), errors="replace") as file:
+                print("".join("    | " + line for line in file.readlines()[-30:]))
+            raise AssertionError(f"RabbitMQ ended with {self.process.returncode}")
+        return self.listens()
+
+    def listens(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 1):
+                return True
+        except OSError:
+            return False
+
+    def signal(self, number):
+        os.killpg(self.process.pid, number)  # the process group that start() has made
+
+    def kill(self):
+        if self.process and self.process.poll() is None:
+            self.signal(signal.SIGKILL)
+            self.process.wait()
+            wait_for(lambda: not self.listens(), 10, "the killed broker is gone")
+
+
+class Consumer:
+    """The node program, its lines read as they come."""
+
+    def __init__(self, broker, name="queue/test/events"):
+        self.process = subprocess.Popen(["node", "pulse_consumer.js", broker.url, name], cwd=CONFORMANCE,
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self.messages = []
+        self.ready = threading.Event()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+
+    def __enter__(self):
+        expect(self.ready.wait(START_SECONDS_MAX), "the consumer is ready")
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.process.kill()
+        self.process.wait()
+
+    def read(self):
+        for line in self.process.stdout:
+            if line == "ready\n":
+                self.ready.set()
+            else:
+                self.messages.append(json.loads(line))
+
+    def lives(self):
+        """What was seen of each task, the first time each: {task: [event, ...]}."""
+        lives = collections.defaultdict(list)
+        for message in list(self.messages):
+            status = message["body"].get("status")
+            if status and message["event"] not in lives[status["taskId"]]:
+                lives[status["taskId"]].append(message["event"])
+        return lives
+
+
+class PulseDev(Dev):
+    """A `gantry dev` that sends its events to the broker. Its tasks are claimed by the test itself."""
+
+    def __init__(self, broker):
+        super().__init__()
+        os.environ["GANTRY_PULSE_URL"] = broker.url
+
+    def make_task(self, **more):
+        task = make_slugid()
+        now = datetime.now(timezone.utc)
+        self.call("PUT", f"/api/queue/v1/task/{task}", dict({
+            "taskQueueId": TASK_QUEUE, "created": stamp(now), "deadline": stamp(now + timedelta(hours=1)), "payload": {},
+            "metadata": {"name": "test", "description": "", "owner": "test@localhost", "source": "http://localhost/"},
+        }, **more))
+        return task
+
+    def complete_one(self):
+        claim = json.loads(self.call("POST", f"/api/queue/v1/claim-work/{TASK_QUEUE}",
+                                     {"workerGroup": "here", "workerId": "tester", "tasks": 1}))["tasks"][0]
+        task = claim["status"]["taskId"]
+        self.call("POST", f"/api/queue/v1/task/{task}/runs/{claim['runId']}/completed", {})
+
+    def pulse(self):
+        """The metrics about the broker."""
+        text = self.call("GET", "/metrics").decode()
+        found = {}
+        for line in text.splitlines():
+            if line.startswith("gantry_pulse{"):
+                found[line.split('"')[1]] = float(line.split()[-1])
+        return found
+
+
+def run_lives(dev, count, may_begin=lambda begun: True):
+    """Tasks from creation to their end, by several threads, each begun once may_begin(how many were). Their ids."""
+    lock = threading.Lock()
+    tasks, failures = [], []
+    begun = 0
+
+    def take_turn():
+        nonlocal begun
+        with lock:
+            turn = begun < count and may_begin(begun)
+            begun += turn
+            return turn, begun >= count
+
+    def work():
+        while not failures:
+            turn, over = take_turn()
+            if turn:
+                try:
+                    tasks.append(dev.make_task())
+                    dev.complete_one()
+                except Exception as error:  # pylint: disable=broad-except
+                    failures.append(error)
+            elif over:
+                return
+            else:
+                time.sleep(0.05)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return tasks
+
+
+def expect_all_seen(consumer, tasks, seconds):
+    def missing():
+        expect(consumer.process.poll() is None, "the consumer runs")
+        lives = consumer.lives()
+        return [task for task in tasks if set(LIFE) - set(lives[task])]
+    wait_for(lambda: not missing(), seconds, f"every event of {len(tasks)} tasks was seen")
+    lives = consumer.lives()
+    for task in tasks:
+        expect_equal(lives[task], LIFE, f"the order of {task}'s events")
+
+
+def test_messages_as_consumers_expect_them():
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
+        task = dev.make_task(routes=["index.a.b", "notify.email"], tags={"os": "linux"})
+        dev.complete_one()
+        expect_all_seen(consumer, [task], 30)
+        first = {message["event"]: message for message in consumer.messages}
+        running = first["task-running"]
+        expect_equal(running["routingKey"], f"primary.{task}.0.here.tester.pulse.test.-.{task}._")
+        expect_equal(running["contentType"], "application/json")
+        expect(running["persistent"], "messages are persistent")
+        expect_equal(running["body"]["version"], 1)
+        expect_equal(running["body"]["workerId"], "tester")
+        expect(running["body"]["takenUntil"] > stamp(datetime.now(timezone.utc)), "takenUntil is to come")
+        expect_equal(sum(message["event"] == "task-running" for message in consumer.messages), 1,
+                     "a message that fits several bindings comes once")
+        wait_for(lambda: dev.pulse()["published"] >= 4, 10, "the broker has confirmed them")
+        expect_equal(dev.pulse()["connected"], 1)
+        expect_equal(dev.pulse()["lost"], 0)
+
+
+def test_routes_and_tags():
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
+        task = dev.make_task(routes=["index.a.b", "notify.email"], tags={"os": "linux"})
+        wait_for(lambda: task in consumer.lives(), 30, "the task is seen")
+        message = consumer.messages[0]
+        expect_equal(message["cc"], ["route.index.a.b", "route.notify.email"])
+        expect_equal(message["body"]["task"], {"tags": {"os": "linux"}})
+        plain = dev.make_task()
+        wait_for(lambda: plain in consumer.lives(), 30, "the task is seen")
+        expect_equal(consumer.messages[-1]["cc"], [], "CC is there without routes, too")
+
+
+def test_every_event_through_kills_of_the_broker():
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
+        kills = 0
+        begin = time.monotonic()
+
+        def kill_now_and_then(begun):
+            """Kills the broker at even distances; a broker that works, so who comes too early waits for that."""
+            nonlocal kills
+            if kills == options.kills or begun < (kills + 1) * options.tasks / (options.kills + 1):
+                return True
+            if dev.pulse()["connected"] and dev.pulse()["lag_seconds"] < 1:
+                broker.kill()
+                broker.start(wait=False)
+                kills += 1
+            return False
+
+        tasks = run_lives(dev, options.tasks, kill_now_and_then)
+        expect_equal(kills, options.kills, "kills of the broker")
+        print(f"    {options.tasks} tasks in {time.monotonic() - begin:.1f} s, {kills} kills")
+        expect_all_seen(consumer, tasks, 180)
+        print(f"    {len(consumer.messages)} messages, all seen after {time.monotonic() - begin:.1f} s")
+        expect_equal(dev.pulse()["lost"], 0)
+
+
+def test_a_broker_that_is_away_slows_nothing_and_a_restart_of_gantry_goes_on():
+    with Broker() as broker:
+        with Consumer(broker):
+            pass  # its queue stays
+        with PulseDev(broker) as dev:
+            wait_for(lambda: dev.pulse()["connected"], 30, "connected")
+            broker.kill()
+            begin = time.monotonic()
+            tasks = run_lives(dev, 200)
+            expect(time.monotonic() - begin < 60, "tasks go on without a broker")
+            wait_for(lambda: dev.pulse()["connected"] == 0, 30, "it knows")
+            expect(dev.pulse()["lag_seconds"] > 0, "and says how far behind it is")
+            dev.kill()
+            dev.start()
+            tasks += run_lives(dev, 50)
+            broker.start()
+            with Consumer(broker) as consumer:
+                expect_all_seen(consumer, tasks, 90)
+            wait_for(lambda: dev.pulse()["lag_seconds"] == 0, 30, "nothing is left")
+
+
+def test_a_broker_that_hangs_or_blocks_loses_nothing():
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
+        wait_for(lambda: dev.pulse()["connected"], 30, "connected")
+        broker.signal(signal.SIGSTOP)
+        try:
+            tasks = run_lives(dev, 300)
+        finally:
+            broker.signal(signal.SIGCONT)
+        expect_all_seen(consumer, tasks, 90)
+        control(broker, "set_vm_memory_high_watermark", "0.00001")  # the alarm blocks whoever publishes
+        tasks = run_lives(dev, 300)
+        control(broker, "set_vm_memory_high_watermark", "0.4")
+        expect_all_seen(consumer, tasks, 90)
+
+
+def test_wrong_credentials_are_told_without_them():
+    with Broker() as broker:
+        os.environ["GANTRY_PULSE_URL"] = f"amqp://guest:wrong-secret@127.0.0.1:{broker.port}"
+        dev = Dev()
+        with dev:
+            def told():
+                with open(os.path.join(dev.directory, "messages"), errors="replace") as file:
+                    text = file.read()
+                return text if "events cannot be sent" in text else None
+            text = wait_for(told, 30, "the refusal is logged")
+            expect("ACCESS_REFUSED" in text, "with the broker's reason")
+            expect("wrong-secret" not in text, "and without the password")
+
+
+def control(broker, *words):
+    tool = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+    tool = tool if os.path.exists(tool) else shutil.which("rabbitmqctl")
+    subprocess.run([tool, "-n", broker.environment["RABBITMQ_NODENAME"], *words], env=broker.environment, check=True,
+                   capture_output=True, timeout=60)
+
+
+def install_client():
+    if not os.path.isdir(os.path.join(CONFORMANCE, "node_modules/amqplib")):
+        subprocess.run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], cwd=CONFORMANCE, check=True,
+                       timeout=300)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tasks", type=int, default=options.tasks)
+    parser.add_argument("--kills", type=int, default=options.kills)
+    parser.add_argument("name", nargs="?", default="")
+    parser.parse_args(namespace=options)
+    if not os.path.exists(BROKER) or not shutil.which("node"):
+        print("there is no RabbitMQ or no Node.js here: scripts/lib/install.sh test")
+        sys.exit(77)
+    install_client()
+    sys.argv[1:] = [options.name] if options.name else []
+    run_tests(globals())
+
+
+if __name__ == "__main__":
+    main()
