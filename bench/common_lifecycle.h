@@ -89,13 +89,11 @@ class LifeCycle : public Sequence {
       case 0: {
         TaskId id = TaskId::random(world_.env);
         std::string task = world_.group_size > 0 ? grouped_definition(world_, id) : definition(world_.env);
-        return request(world_, world_.creator.value_or(world_.root), "PUT", "/api/queue/v1/task/" + id.to_string(),
-                       body);
+        return request(world_, signer(world_.creator), "PUT", "/api/queue/v1/task/" + id.to_string(), task);
       }
       case 1:
         if (world_.create_only) break;
-        return request(world_, world_.worker.value_or(world_.root), "POST",
-                       std::string("/api/queue/v1/claim-work/") + queue,
+        return request(world_, signer(world_.worker), "POST", std::string("/api/queue/v1/claim-work/") + queue,
                        R"({"workerGroup":"bench","workerId":"bench","tasks":1})");
       case 2: return complete(body);
       default: break;
@@ -123,6 +121,8 @@ class LifeCycle : public Sequence {
                              unescape(credentials.substr(start, end - start))});
     return request(world_, signer, "POST", fmt::format("/api/queue/v1/task/{}/runs/{}/completed", task, run), "{}");
   }
+
+  const wire::HawkSigner& signer(const std::optional<wire::HawkSigner>& own) const { return own ? *own : world_.root; }
 
   World& world_;
   int step_ = 0;

@@ -110,6 +110,10 @@ std::string queue_run_path(wire::RunRef run) {
   return fmt::format("/api/queue/v1/task/{}/runs/{}", run.task.to_string(), run.run);
 }
 
+bool lacks_rights(const Error& error) {
+  return error.code() == ErrorCode::not_authenticated || error.code() == ErrorCode::not_authorized;
+}
+
 bool may_retry(const Error& error) {
   return error.code() == ErrorCode::unavailable || error.code() == ErrorCode::deadline_exceeded;
 }

@@ -56,5 +56,7 @@ std::string queue_run_path(wire::RunRef run);
 
 /// The server is not there or not well: the same request may work later.
 bool may_retry(const Error& error);
+/// The credentials are not, or no longer, good for it.
+bool lacks_rights(const Error& error);
 
 }  // namespace gantry::agent

@@ -213,10 +213,30 @@ Async<bool> LiveLogs::finish(wire::RunRef run, object::ObjectStore& objects, std
     object::ObjectInfo info{log->bytes, "text/plain; charset=utf-8", ""};
     co_await objects.adopt_file(std::move(object_name), std::move(info), log->path);
   }
+  end(run, log);
+  co_return had_log;
+}
+
+Async<> LiveLogs::discard(wire::RunRef run) {
+  std::shared_ptr<Log> log = co_await find(run);
+  co_await wait_idle(log);
+  if (log->exists && !log->finished) {
+    Busy busy(log);
+    // Readers go on with the descriptor.
+    if (log->descriptor < 0) log->descriptor = ::open(log->path.c_str(), O_RDONLY | O_CLOEXEC);
+    auto remove = [path = log->path] {
+      if (::unlink(path.c_str()) != 0 && errno != ENOENT) throw file_error("remove", path);
+    };
+    co_await env_.blocking(remove);
+  }
+  end(run, log);
+}
+
+void LiveLogs::end(wire::RunRef run, const std::shared_ptr<Log>& log) {
   log->finished = true;
   log->news.wake_all();
-  logs_.erase(run);
-  co_return had_log;
+  auto present = logs_.find(run);  // another one, if two have ended this one
+  if (present != logs_.end() && present->second == log) logs_.erase(present);
 }
 
 void LiveLogs::close(wire::RunRef run) {

@@ -40,6 +40,8 @@ class LiveLogs {
   /// No more will come: hands the file to `objects` as `object_name`, readers end after the last byte. True if there
   /// was a log.
   Async<bool> finish(wire::RunRef run, object::ObjectStore& objects, std::string object_name);
+  /// Removes a log that nobody will finish; readers end after the last byte. Throws Error(unavailable).
+  Async<> discard(wire::RunRef run);
   /// Ends readers that wait for a log that will never begin.
   void close(wire::RunRef run);
 
@@ -58,6 +60,8 @@ class LiveLogs {
   class Reader;
 
   Async<std::shared_ptr<Log>> find(wire::RunRef run);
+  /// Its readers come to the end; whoever asks for this run next finds what is on the disk.
+  void end(wire::RunRef run, const std::shared_ptr<Log>& log);
   std::string path_of(wire::RunRef run) const;
   static Async<> wait_idle(std::shared_ptr<Log> log);
 

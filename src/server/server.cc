@@ -302,10 +302,7 @@ Async<> Server::end_log(wire::RunRef run) {
 Async<> Server::end_old_logs() {
   for (wire::RunRef run : co_await logs_->all_open()) {
     co_await cold_.ensure_task(run.task);
-    const auto* task = state_->table<state::Task>().find(run.task);
-    auto index = static_cast<std::size_t>(run.run);
-    bool over = task && index < task->record.runs.size() && wire::is_resolved(task->record.runs[index].state);
-    if (over) scope_.spawn("log of " + run.task.to_string(), end_log(run));
+    if (is_run_over(*state_, run)) scope_.spawn("log of " + run.task.to_string(), end_log(run));
   }
 }
 

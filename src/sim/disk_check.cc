@@ -96,6 +96,42 @@ std::optional<std::string> compare_record(store::Store& store, TableId table, co
   return fmt::format("{} is another on the disk: {} instead of {}", name, *stored, state::encode(record));
 }
 
+std::size_t count_rows(store::Store& store, TableId table) {
+  std::size_t count = 0;
+  visit(store, table, [&](const store::Entry&) { ++count; });
+  return count;
+}
+
+/// Those in memory are as they are stored; of kinds that are wholly in memory, no others are stored.
+template <state::PlainRecord Record>
+std::optional<std::string> compare_table(const state::State& state, store::Store& store) {
+  std::string_view table = state::tables[static_cast<std::size_t>(Record::table_id)].name;
+  std::optional<std::string> wrong;
+  state.table<Record>().for_each([&](const Record& record) {
+    state::Key key = Record::store_key(record.key());
+    std::string name = fmt::format("{} {}{}", table, key.sequence == 0 ? "" : std::to_string(key.sequence), key.name);
+    auto problem = compare_record(store, Record::table_id, key, record, name);
+    if (problem) wrong = std::move(problem);
+  });
+  if (wrong || Record::cold) return wrong;
+  if (count_rows(store, Record::table_id) == state.table<Record>().size()) return std::nullopt;
+  return fmt::format("table {} has other rows on the disk than in memory", table);
+}
+
+/// Whose rows name tasks: members of groups, and those that wait for another.
+std::optional<std::string> check_references(store::Store& store, const Tasks& tasks) {
+  std::set<std::string> ids;
+  for (const auto& [sequence, task] : tasks.by_sequence) ids.insert(task.id.to_string());
+  std::optional<std::string> wrong;
+  visit(store, TableId::group_member, [&](const store::Entry& entry) {
+    if (!ids.contains(entry.value)) wrong = fmt::format("a group has the member {}, which is no task", entry.value);
+  });
+  visit(store, TableId::dependent, [&](const store::Entry& entry) {
+    if (!ids.contains(entry.key.name)) wrong = fmt::format("{} waits for a task and is none", entry.key.name);
+  });
+  return wrong;
+}
+
 }  // namespace
 
 std::optional<std::string> check_disk(store::Store& store) {
@@ -104,6 +140,7 @@ std::optional<std::string> check_disk(store::Store& store) {
   if (auto wrong = check_index(store, tasks)) return wrong;
   if (auto wrong = check_definitions(store, tasks)) return wrong;
   if (auto wrong = check_allocations(store, tasks)) return wrong;
+  if (auto wrong = check_references(store, tasks)) return wrong;
   std::optional<std::string> wrong;
   visit(store, TableId::artifact, [&](const store::Entry& entry) {
     if (!tasks.by_sequence.contains(entry.key.sequence)) wrong = "there is an artifact without its task";
@@ -137,12 +174,21 @@ std::optional<std::string> compare_with_disk(const state::State& state, store::S
   state.table<state::Node>().for_each([&](const state::Node& node) {
     note(compare_record(store, TableId::node, {0, node.id.to_string()}, node, "node " + node.name));
   });
+  state::AllRecords::for_each([&]<class Record>() {
+    if constexpr (state::PlainRecord<Record>) note(compare_table<Record>(state, store));
+  });
   if (wrong) return wrong;
-  visit(store, TableId::open_task, [&](const store::Entry&) { --open; });
-  visit(store, TableId::allocation, [&](const store::Entry&) { --allocations; });
-  if (open != 0) return "there are other open tasks on the disk than in memory";
-  if (allocations != 0) return "there are other allocations on the disk than in memory";
-  return std::nullopt;
+  if (count_rows(store, TableId::open_task) != open) return "there are other open tasks on the disk than in memory";
+  if (count_rows(store, TableId::allocation) != allocations) {
+    return "there are other allocations on the disk than in memory";
+  }
+  if (count_rows(store, TableId::node) != state.table<state::Node>().size()) {
+    return "there are other nodes on the disk than in memory";
+  }
+  visit(store, TableId::outbox, [&](const store::Entry& entry) {
+    if (entry.key.sequence > state.last_event()) wrong = "the outbox has an event that has not happened";
+  });
+  return wrong;
 }
 
 std::optional<Task> read_resolved(store::Store& store, TaskId id) {

@@ -46,4 +46,14 @@ inline std::size_t count_files(const std::string& directory) {
   return static_cast<std::size_t>(std::distance(begin(files), end(files)));
 }
 
+/// The name of one of its files, always the same one; empty if there is none.
+inline std::string first_file(const std::string& directory) {
+  std::string first;
+  for (const auto& file : std::filesystem::directory_iterator(directory)) {
+    std::string name = file.path().filename().string();
+    if (first.empty() || name < first) first = std::move(name);
+  }
+  return first;
+}
+
 }  // namespace gantry::sim

@@ -259,7 +259,9 @@ void World::check_quiet() {
   std::int64_t until_us = clock_.now_us() + last_containers_us_max;
   while (left() > 0 && clock_.now_us() < until_us && failure_.empty()) run_until(clock_.now_us() + second_us);
   if (!failure_.empty()) return;
-  if (auto logs = count_files(log_directory)) fail(fmt::format("{} live logs are left in the end", logs));
+  if (auto logs = count_files(log_directory)) {
+    fail(fmt::format("{} live logs are left in the end, among them {}", logs, first_file(log_directory)));
+  }
   for (const SimNode& node : nodes_) {
     for (const auto& [id, container] : node.machine().containers()) {
       fail(fmt::format("container {} is left on {} in the end", container->name, node.plan().id));

@@ -16,10 +16,9 @@ constexpr Duration exit_follows_state = seconds(20);  // and so it does once a c
 constexpr Duration probe_prompt = seconds(2);         // an engine that is not being stopped takes a connection by then
 constexpr int output_tries_after_exit = 3;
 
-/// Exit codes of a process that was told to stop.
-bool was_signalled(int exit_code) { return exit_code == 128 + 15 || exit_code == 128 + 9; }
-
 }  // namespace
+
+bool was_signalled(int exit_code) { return exit_code == 128 + 15 || exit_code == 128 + 9; }
 
 ContainerWatch::ContainerWatch(Env& env, engine::Engine& engine, RunLog& log, std::int64_t log_bytes_max,
                                std::function<void()> changed, std::function<void()> engine_away)

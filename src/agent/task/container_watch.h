@@ -19,6 +19,9 @@
 
 namespace gantry::agent {
 
+/// Is it the exit code of a process that was told to stop?
+bool was_signalled(int exit_code);
+
 class ContainerWatch {
  public:
   /// `changed` is called for each change of state(); `engine_away` whenever the engine does not answer.

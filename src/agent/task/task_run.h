@@ -40,7 +40,7 @@ class TaskRun {
     wire::ReasonResolved reason = wire::ReasonResolved::internal_error;
     wire::ContainerEnd end;
   };
-  enum class Stop { none, cancelled, aborted, time_limit, log_limit, log_broken, engine_lost };
+  enum class Stop { none, cancelled, aborted, time_limit, log_limit, log_broken, engine_lost, killed_unwatched };
 
   Async<> execute();
   Async<> unless_stopped(Async<> work);
@@ -84,9 +84,11 @@ class TaskRun {
   std::vector<std::unique_ptr<Feature>> features_;
   Duration began_{};
   Time container_started_;
-  Stop stop_ = Stop::none;  // the first reason to stop
-  bool unwanted_ = false;   // cancelled, whatever stopped it first
-  Event news_;              // of stop_, of the watch, of work_
+  bool killed_unwatched_ = false;  // the container that was taken up had been killed, nobody knows by whom
+  Duration ran_{};                 // and so long it had run
+  Stop stop_ = Stop::none;         // the first reason to stop
+  bool unwanted_ = false;          // cancelled, whatever stopped it first
+  Event news_;                     // of stop_, of the watch, of work_
   bool working_ = false;
   std::exception_ptr work_failure_;
   std::optional<Ending> ending_;

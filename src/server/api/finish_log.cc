@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/log.h"
 #include "core/queue/artifact.h"
 
 namespace gantry::server {
@@ -49,6 +50,17 @@ Async<std::int64_t> stored_bytes(Services& services, std::string object) {
   co_return -1;
 }
 
+/// A log without a live artifact: will there never be one? Throws Error(unavailable) if that cannot be told now.
+bool is_orphan(Services& services, wire::RunRef run) {
+  const state::State& state = services.commits.state();
+  bool in_memory = state.table<state::Task>().find(run.task) != nullptr;
+  bool certain = in_memory ? state.artifacts_loaded(run.task) : !services.cold.known().may_know(run.task);
+  if (!services.leading || !certain) {
+    throw Error(ErrorCode::unavailable, "the artifacts of the run cannot be read now", "try again in a moment");
+  }
+  return is_run_over(state, run);
+}
+
 }  // namespace
 
 std::string backing_name(const std::string& live_name) {
@@ -74,7 +86,14 @@ Async<> finish_log(Services& services, wire::RunRef run, std::int64_t bytes) {
     throw Error(ErrorCode::conflict, fmt::format("the log has {} bytes, not {}", size, bytes), "send the rest first");
   }
   std::string live = live_name_of(services.commits.state(), run);
-  if (live.empty()) co_return;
+  if (live.empty()) {
+    if (size >= 0 && is_orphan(services, run)) {
+      log_warning("the log of run {} of task {} belongs to no artifact and is removed ({} bytes)", run.run,
+                  run.task.to_string(), size);
+      co_await services.logs->discard(run);
+    }
+    co_return;
+  }
   std::string object = artifact_object({run.task, run.run, backing_name(live)});
   if (size >= 0) {
     co_await services.logs->finish(run, *services.objects, object);
@@ -84,6 +103,18 @@ Async<> finish_log(Services& services, wire::RunRef run, std::int64_t bytes) {
     if (size < 0) co_return;
   }
   co_await services.commits.settled(record_log(services, run, live, size));
+}
+
+Async<bool> is_log_stored(Services& services, wire::RunRef run, std::string live_name) {
+  if (!services.objects || services.logs->is_open(run)) co_return false;
+  std::int64_t bytes = co_await stored_bytes(services, artifact_object({run.task, run.run, backing_name(live_name)}));
+  co_return bytes >= 0;
+}
+
+bool is_run_over(const state::State& state, wire::RunRef run) {
+  const auto* row = state.table<state::Task>().find(run.task);
+  auto index = static_cast<std::size_t>(run.run);
+  return !row || index >= row->record.runs.size() || wire::is_resolved(row->record.runs[index].state);
 }
 
 }  // namespace gantry::server

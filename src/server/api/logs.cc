@@ -25,7 +25,7 @@ std::int64_t query_offset(const Call& call) {
   return offset;
 }
 
-/// The first bytes of a log make its live artifact.
+/// The first bytes of a log make its live artifact. Throws Error(conflict) if the log has ended.
 Async<> announce_log(Services& services, Call& call, wire::RunRef run) {
   std::string name(call.query_value("name"));
   if (name.empty()) name = "public/logs/live.log";
@@ -37,6 +37,7 @@ Async<> announce_log(Services& services, Call& call, wire::RunRef run) {
   live.content_type = log_content_type;
   live.target = base_url(services, call.request) + live_log_path(run);
   Result<const state::Artifact*> made = Error(ErrorCode::internal, "");
+  bool again = false;
   auto task = queue::find_run(tx, run.task, run.run);
   if (task) {
     live.expires = task.value()->expires;
@@ -45,6 +46,7 @@ Async<> announce_log(Services& services, Call& call, wire::RunRef run) {
     bool open = existing && existing->type == state::StorageType::reference;
     if (open) {
       made = existing;
+      again = true;
     } else if (existing) {
       made = Error(ErrorCode::conflict, "the log has been closed");
     } else {
@@ -56,6 +58,8 @@ Async<> announce_log(Services& services, Call& call, wire::RunRef run) {
   std::uint64_t version = services.commits.stage(tx, made.has_value());
   co_await services.commits.settled(version);
   value_or_throw(std::move(made));
+  // A late repetition must not begin a second file, which would be left, or take the place of the whole log.
+  if (again && co_await is_log_stored(services, run, name)) throw Error(ErrorCode::conflict, "the log has been closed");
 }
 
 Async<net::Response> append_log(Services& services, Call& call) {
@@ -66,11 +70,8 @@ Async<net::Response> append_log(Services& services, Call& call) {
   if (!services.logs) throw Error(ErrorCode::unavailable, "this server keeps no logs");
   if (offset == 0) co_await announce_log(services, call, run);
   std::int64_t size = co_await services.logs->append(run, offset, std::move(bytes));
-  // The last words of a run that was cancelled, which may be the first as well.
-  const auto* row = services.commits.state().table<state::Task>().find(run.task);
-  auto index = static_cast<std::size_t>(run.run);
-  bool over = row && index < row->record.runs.size() && wire::is_resolved(row->record.runs[index].state);
-  if (over && services.end_log) services.end_log(run);
+  // The last words of a run that was cancelled, which may be the first as well, and long after it was.
+  if (is_run_over(services.commits.state(), run) && services.end_log) services.end_log(run);
   co_return json_response(fmt::format("{{\"bytes\":{}}}", size));
 }
 

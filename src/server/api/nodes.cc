@@ -32,6 +32,15 @@ state::Node described(NodeId id, const wire::NodePoll& poll) {
   return node;
 }
 
+/// A node that has not reached its engine yet does not know what it has: what it told before holds.
+void keep_capacity(state::Node& node, const state::State& state) {
+  const auto* known = state.table<state::Node>().find(node.id);
+  if (!known || node.memory_bytes > 0) return;
+  node.memory_bytes = known->record.memory_bytes;
+  node.cpus = known->record.cpus;
+  if (node.slots == 0) node.slots = known->record.slots;
+}
+
 /// What the agent holds and the ledger does not give it.
 std::vector<wire::RunRef> not_its_own(const state::State& state, NodeId node, const std::vector<wire::RunRef>& holds) {
   std::vector<wire::RunRef> cancel;
@@ -80,7 +89,9 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   call.require("queue:claim-work:" + poll.task_queue);
   auto tx = services.commits.begin();
   NodeId other = tx.state().node_of_worker(poll.worker_group, poll.worker_id);
-  auto registered = grid::register_node(tx, described(*id, poll), services.is_silent(other));
+  state::Node node = described(*id, poll);
+  keep_capacity(node, tx.state());
+  auto registered = grid::register_node(tx, std::move(node), services.is_silent(other));
   std::uint64_t version = services.commits.stage(tx, registered.has_value());
   co_await services.commits.settled(version);
   value_or_throw(std::move(registered));

@@ -116,16 +116,23 @@ export class Recorder {
     const { hostname, port } = this.#origin;
     const onward = http.request({ hostname, port, method: request.method, path: request.url, agent: false,
       headers: request.headers, setHost: false });
+    let answered = false;
     onward.on('response', answer => {
+      answered = true;
       const chunks = [];
       response.writeHead(answer.statusCode, answer.statusMessage, answer.rawHeaders);
       answer.on('data', chunk => chunks.push(chunk));
       answer.on('end', () => this.#check(request, answer, Buffer.concat(chunks)));
       answer.pipe(response);
     });
-    onward.on('error', () => response.destroy());
+    onward.on('error', () => {
+      if (!answered) response.destroy();
+    });
     response.on('close', () => onward.destroy());
-    request.pipe(onward);
+    // The whole body first: a server may refuse it early and close, and then the client would still be sending to us.
+    const body = [];
+    request.on('data', chunk => body.push(chunk));
+    request.on('end', () => onward.end(Buffer.concat(body)));
   }
 
   #check(request, answer, body) {
