@@ -75,8 +75,10 @@ std::string explanation_text(const json::value& explanation, const Style& style)
   out += section("Who claims from its queue", claimers, static_cast<std::int64_t>(claimers.size()), claimer_text);
   const json::value& last = value_at(explanation, "lastClaim");
   if (!last.is_null()) {
-    out += fmt::format("\nRun {} was claimed by {} at {}; the claim holds until {}.\n", number_at(last, "runId"),
-                       text_at(last, "worker"), text_at(last, "started"), text_at(last, "takenUntil"));
+    out += fmt::format("\nRun {} was claimed by {} at {}", number_at(last, "runId"), text_at(last, "worker"),
+                       text_at(last, "started"));
+    bool running = text_at(explanation, "state") == "running";
+    out += running ? fmt::format("; the claim holds until {}.\n", text_at(last, "takenUntil")) : ".\n";
   }
   return out;
 }

@@ -103,14 +103,15 @@ Claimed claimed_now(state::Transaction& tx, const queue::Claim& claim) {
 
 std::string claim_element(Services& services, const Claimed& claimed, const Worker& worker,
                           const std::string& stored_definition) {
-  std::string definition = current_definition(claimed.priority, stored_definition);
+  std::string changed;
+  std::string_view definition = current_definition(claimed.priority, stored_definition, changed);
   std::string body;
   body.reserve(definition.size() + 2560);
   JsonWriter out(body);
   out.begin_object().key("status").raw(claimed.status).field("runId", claimed.claim.run);
   out.field("workerGroup", worker.group).field("workerId", worker.id).field("takenUntil", claimed.claim.taken_until);
   out.key("task").raw(definition);
-  append_credentials(out, run_credentials(services, claimed.claim, worker.group, worker.id, definition));
+  append_credentials(out, run_credentials(services, claimed.claim, worker.group, worker.id, stored_definition));
   out.end_object();
   return body;
 }
@@ -124,38 +125,38 @@ void give_back(Services& services, const std::vector<Claimed>& claims, const Wor
 
 /// What a claim is tried with again and again while it waits.
 struct ClaimAttempt {
-  std::string task_queue;
-  Worker worker;
+  queue::WorkerName worker;
+  int tasks = 1;
   std::string token;
-
-  queue::WorkerName name() const { return {task_queue, worker.group, worker.id}; }
 };
 
 /// Takes what there is for the worker now, which may be nothing. `seen`: that it asks has been noted already.
 std::vector<Claimed> try_claim(Services& services, const ClaimAttempt& attempt, bool seen, std::uint64_t& version) {
-  const Worker& worker = attempt.worker;
+  const queue::WorkerName& worker = attempt.worker;
   auto tx = services.commits.begin();
   std::vector<queue::Claim> claims;
-  if (!queue::is_quarantined(tx.state(), attempt.name(), tx.now())) {
+  if (!queue::is_quarantined(tx.state(), worker, tx.now())) {
     NodeId node = tx.state().node_of_worker(worker.group, worker.id);
-    claims = queue::claim(tx, {attempt.task_queue, worker.group, worker.id, worker.tasks, node, attempt.token});
+    claims = queue::claim(tx, {worker.task_queue, worker.group, worker.id, attempt.tasks, node, attempt.token});
   }
-  if (!seen || !claims.empty()) queue::note_activity(tx, attempt.name(), claims);
+  if (!seen || !claims.empty()) queue::note_activity(tx, worker, claims);
   std::vector<Claimed> claimed;
   for (const auto& claim : claims) claimed.push_back(claimed_now(tx, claim));
   version = services.commits.stage(tx);
   return claimed;
 }
 
+/// Whether waking this worker is of any use.
+bool would_get(const Services& services, const queue::WorkerName& worker) {
+  const state::State& state = services.commits.state();
+  if (queue::is_quarantined(state, worker, services.env.now())) return false;
+  return queue::can_claim(state, worker.task_queue, state.node_of_worker(worker.group, worker.id));
+}
+
 /// Waits in the queue's line until something can be claimed, the time is over, or the client is gone. A quarantined
 /// worker waits as well, so that it does not ask in a tight loop.
 Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, ClaimAttempt attempt) {
   Duration until = services.env.uptime() + services.long_poll;
-  auto able = [&services, attempt] {
-    const state::State& state = services.commits.state();
-    if (queue::is_quarantined(state, attempt.name(), services.env.now())) return false;
-    return queue::can_claim(state, attempt.task_queue, state.node_of_worker(attempt.worker.group, attempt.worker.id));
-  };
   bool seen = false;
   for (;;) {
     std::uint64_t version = 0;
@@ -167,8 +168,9 @@ Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, Clai
     }
     Duration left = until - services.env.uptime();
     if (left <= Duration(0) || !services.may_wait()) co_return claimed;
-    WaitLine& line = services.claim_lines[attempt.task_queue];
-    Wake wake = co_await line.wait(services.env, left, call.request.peer_watch, able);
+    WaitLine& line = services.claim_lines[attempt.worker.task_queue];
+    auto able = [&services, worker = attempt.worker] { return would_get(services, worker); };
+    Wake wake = co_await line.wait(services.env, left, call.request.peer_watch, std::move(able));
     if (wake == Wake::gone) co_return claimed;
   }
 }
@@ -179,7 +181,8 @@ Async<net::Response> claim_work(Services& services, Call& call) {
   std::string token = claim_token(call);
   Worker worker = read_worker(co_await json_body(call), true);
   call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
-  std::vector<Claimed> claims = co_await wait_for_claims(services, call, {task_queue, worker, token});
+  std::vector<Claimed> claims =
+      co_await wait_for_claims(services, call, {{task_queue, worker.group, worker.id}, worker.tasks, token});
   std::string answer = "{\"tasks\":[";
   std::exception_ptr failure;
   try {

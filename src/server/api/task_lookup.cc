@@ -23,21 +23,23 @@ Async<state::Task> durable_task(Services& services, TaskId id) {
   co_return std::move(*task);
 }
 
-std::string current_definition(wire::Priority priority, std::string stored) {
+std::string_view current_definition(wire::Priority now, const std::string& stored, std::string& changed) {
   // In the canonical spelling the first of these is the key: quotes inside of strings are escaped.
   static constexpr std::string_view key = ",\"priority\":\"";
   std::size_t at = stored.find(key);
   std::size_t end = at == std::string::npos ? at : stored.find('"', at + key.size());
   if (end == std::string::npos) throw Error(ErrorCode::corrupt, "a stored definition has no priority");
   at += key.size();
-  std::string_view now = name_of(priority);
-  if (std::string_view(stored).substr(at, end - at) != now) stored.replace(at, end - at, now);
-  return stored;
+  if (std::string_view(stored).substr(at, end - at) == name_of(now)) return stored;
+  changed = stored;
+  changed.replace(at, end - at, name_of(now));
+  return changed;
 }
 
 Async<std::string> read_definition(Services& services, const state::Task& task) {
   state::Value stored = co_await services.cold.definition(task.sequence);
-  co_return current_definition(task.priority, *stored);
+  std::string changed;
+  co_return std::string(current_definition(task.priority, *stored, changed));
 }
 
 access::ScopeExpression scopes_to(std::string_view verb, const state::Task& task) {
