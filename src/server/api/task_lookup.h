@@ -13,8 +13,8 @@ Async<std::optional<state::Task>> find_durable_task(Services& services, TaskId i
 /// The same; throws Error(not_found).
 Async<state::Task> durable_task(Services& services, TaskId id);
 
-/// The definition of a task whose priority is `now`. `stored` is the canonical spelling of the one it had first; that is
-/// the answer itself unless the priority was changed, else `changed` holds it.
+/// The definition of a task whose priority is `now`. `stored` is the canonical spelling of the one it had first; that
+/// is the answer itself unless the priority was changed, else `changed` holds it.
 std::string_view current_definition(wire::Priority now, const std::string& stored, std::string& changed);
 /// The same, read.
 Async<std::string> read_definition(Services& services, const state::Task& task);
