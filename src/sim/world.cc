@@ -62,7 +62,7 @@ World::Life::Life(World& world, std::uint64_t number)
       control(env.executor(), "control") {}
 
 World::World(Options options)
-    : options_(std::move(options)),
+    : options_(options),
       trace_(options_.trace),
       faults_(options_.faults),
       env_(clock_, options_.seed, "world"),
