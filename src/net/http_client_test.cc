@@ -33,19 +33,6 @@ OutgoingRequest post(std::string target, std::string body) {
   return request;
 }
 
-/// The error that `work` ends with; fails the test if it does not.
-template <class T>
-Async<Error> error_from(Async<T> work) {
-  std::exception_ptr failure;
-  try {
-    co_await std::move(work);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  EXPECT_TRUE(failure) << "no error";
-  co_return failure ? error_of(failure) : Error(ErrorCode::internal, "no error");
-}
-
 /// A server that says what the test tells it to.
 class RawServer {
  public:

@@ -161,6 +161,19 @@ class CountedBody : public BodyReader {
   std::size_t left_;
 };
 
+/// The error that `work` ends with; fails the test if it does not.
+template <class T>
+Async<Error> error_from(Async<T> work) {
+  std::exception_ptr failure;
+  try {
+    co_await std::move(work);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  EXPECT_TRUE(failure) << "no error";
+  co_return failure ? error_of(failure) : Error(ErrorCode::internal, "no error");
+}
+
 }  // namespace gantry::net
 
 /// A test whose body is a coroutine with a World.

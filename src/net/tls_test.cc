@@ -45,18 +45,6 @@ std::shared_ptr<Transport> client_of(World& world, int port, std::string ca, std
   return make_http_client(world.env, endpoint_of(port, std::move(ca), std::move(host)));
 }
 
-template <class T>
-Async<Error> error_from(Async<T> work) {
-  std::exception_ptr failure;
-  try {
-    co_await std::move(work);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  EXPECT_TRUE(failure) << "no error";
-  co_return failure ? error_of(failure) : Error(ErrorCode::internal, "no error");
-}
-
 /// What a client that believes `authority` makes of a server with these files.
 Async<Error> refusal(World& world, TestAuthority& authority, TestAuthority::Files files,
                      std::string host = "localhost") {

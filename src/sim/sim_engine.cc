@@ -114,6 +114,16 @@ class SimArchive : public net::BodyReader {
   std::size_t at_ = 0;
 };
 
+/// Does it unless the container is gone, which is fine.
+template <class Work>
+void unless_gone(Work work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::not_found) throw;
+  }
+}
+
 }  // namespace
 
 Async<> SimEngine::call(std::string what, Duration deadline, std::function<void()> effect, Duration takes) {
@@ -203,7 +213,7 @@ Async<std::shared_ptr<engine::OutputStream>> SimEngine::logs(std::string id, boo
 Async<int> SimEngine::wait_container(std::string id) {
   auto found = std::make_shared<ContainerPointer>();
   co_await call("wait", call_timeout, [found, this_machine = &machine_, id] { *found = this_machine->find(id); });
-  ContainerPointer container = *found;
+  const ContainerPointer& container = *found;
   std::uint64_t life = machine_.life();
   while (container->state == SimContainer::State::running || container->state == SimContainer::State::created) {
     if (machine_.life() != life) throw away("wait");
@@ -229,21 +239,12 @@ Async<engine::ContainerState> SimEngine::inspect_container(std::string id) {
 }
 
 Async<> SimEngine::kill_container(std::string id, std::string) {
-  return call("kill", call_timeout, [this_machine = &machine_, id] {
-    try {
-      this_machine->kill(id);
-    } catch (const Error&) {  // fine if it is gone
-    }
-  });
+  return call("kill", call_timeout, [this_machine = &machine_, id] { unless_gone([&] { this_machine->kill(id); }); });
 }
 
 Async<> SimEngine::remove_container(std::string id) {
-  return call("remove", call_timeout, [this_machine = &machine_, id] {
-    try {
-      this_machine->remove(id);
-    } catch (const Error&) {  // fine if it is gone
-    }
-  });
+  return call("remove", call_timeout,
+              [this_machine = &machine_, id] { unless_gone([&] { this_machine->remove(id); }); });
 }
 
 Async<std::shared_ptr<net::BodyReader>> SimEngine::copy_out(std::string id, std::string path) {
