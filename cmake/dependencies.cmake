@@ -20,6 +20,7 @@ target_compile_definitions(gantry_dependencies INTERFACE
   GANTRY_VERSION="${PROJECT_VERSION}")
 target_compile_options(gantry_dependencies INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)
 target_include_directories(gantry_dependencies INTERFACE ${CMAKE_SOURCE_DIR}/src)
+target_compile_options(gantry_dependencies INTERFACE "SHELL:-Xclang -fno-pch-timestamp")  # so that ccache knows them again
 target_link_options(gantry_dependencies INTERFACE -fuse-ld=lld)
 
 if(CMAKE_BUILD_TYPE STREQUAL "Release")

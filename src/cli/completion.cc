@@ -11,7 +11,7 @@ namespace gantry::cli {
 namespace {
 
 /// Text inside single quotes of any of the three shells.
-std::string quoted(std::string_view text) {
+std::string shell_quoted(std::string_view text) {
   std::string out = "'";
   for (char c : text) {
     if (c == '\'') {
@@ -79,23 +79,23 @@ std::string bash_value_cases() {
     for (const Option& option : command.options) {
       std::string reply;
       if (!option.choices.empty())
-        reply = fmt::format("COMPREPLY=($(compgen -W {} -- \"$cur\"))", quoted(join(option.choices)));
+        reply = fmt::format("COMPREPLY=($(compgen -W {} -- \"$cur\"))", shell_quoted(join(option.choices)));
       if (option.kind == ValueKind::directory) reply = "COMPREPLY=($(compgen -d -- \"$cur\"))";
       if (option.kind == ValueKind::file) reply = "COMPREPLY=($(compgen -f -- \"$cur\"))";
       if (reply.empty() && option.kind != ValueKind::flag) reply = "COMPREPLY=()";
       if (!reply.empty())
-        out += fmt::format("    {}) {}; return ;;\n", quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
+        out += fmt::format("    {}) {}; return ;;\n", shell_quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
     }
   }
   return out;
 }
 
 std::string bash_word_cases() {
-  std::string out = fmt::format("    '') words={} ;;\n", quoted(words_text({}) + " --help --version"));
+  std::string out = fmt::format("    '') words={} ;;\n", shell_quoted(words_text({}) + " --help --version"));
   for (const std::string& group : groups())
-    out += fmt::format("    {}) words={} ;;\n", quoted(group), quoted(words_text(group) + " --help"));
+    out += fmt::format("    {}) words={} ;;\n", shell_quoted(group), shell_quoted(words_text(group) + " --help"));
   for (const Command& command : commands()) {
-    out += fmt::format("    {}) words={} ;;\n", quoted(command.path), quoted(options_text(command)));
+    out += fmt::format("    {}) words={} ;;\n", shell_quoted(command.path), shell_quoted(options_text(command)));
   }
   return out;
 }
@@ -111,7 +111,7 @@ std::string first_argument_files() {
   for (const Command& command : commands()) {
     bool file =
         std::ranges::any_of(command.arguments, [](const Argument& argument) { return argument.name == "FILE"; });
-    if (file) pattern.append(pattern.empty() ? "" : "|").append(quoted(command.path));
+    if (file) pattern.append(pattern.empty() ? "" : "|").append(shell_quoted(command.path));
   }
   return pattern;
 }
@@ -152,18 +152,18 @@ std::string zsh_completion() {
   std::string cases;
   auto described = [](const std::vector<std::pair<std::string, std::string>>& words) {
     std::string text;
-    for (const auto& [word, says] : words) text += fmt::format("      {}\n", quoted(fmt::format("{}:{}", word, says)));
+    for (const auto& [word, says] : words) text += fmt::format("      {}\n", shell_quoted(fmt::format("{}:{}", word, says)));
     return text;
   };
   cases += fmt::format("    '') entries=(\n{}    ) ;;\n", described(next_words({})));
   for (const std::string& group : groups()) {
-    cases += fmt::format("    {}) entries=(\n{}    ) ;;\n", quoted(group), described(next_words(group)));
+    cases += fmt::format("    {}) entries=(\n{}    ) ;;\n", shell_quoted(group), described(next_words(group)));
   }
   for (const Command& command : commands()) {
     std::vector<std::pair<std::string, std::string>> options;
     for (const Option& option : command.options) options.emplace_back(fmt::format("--{}", option.name), option.help);
     options.emplace_back("--help", "show help");
-    cases += fmt::format("    {}) entries=(\n{}    ) ;;\n", quoted(command.path), described(options));
+    cases += fmt::format("    {}) entries=(\n{}    ) ;;\n", shell_quoted(command.path), described(options));
   }
   std::string values;
   for (const Command& command : commands()) {
@@ -173,7 +173,7 @@ std::string zsh_completion() {
       if (is_path(option.kind)) reply = option.kind == ValueKind::directory ? "_files -/" : "_files";
       if (!reply.empty())
         values +=
-            fmt::format("    {}) {}; return ;;\n", quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
+            fmt::format("    {}) {}; return ;;\n", shell_quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
     }
   }
   return fmt::format(
@@ -215,19 +215,19 @@ std::string fish_completion() {
   out += "  test \"$path\" = \"$argv\"\nend\ncomplete -c gantry -f\n";
   auto add_words = [&](std::string_view prefix) {
     for (const auto& [word, says] : next_words(prefix)) {
-      out += fmt::format("complete -c gantry -n {} -a {} -d {}\n", quoted(fmt::format("__gantry_at {}", prefix)),
-                         quoted(word), quoted(says));
+      out += fmt::format("complete -c gantry -n {} -a {} -d {}\n", shell_quoted(fmt::format("__gantry_at {}", prefix)),
+                         shell_quoted(word), shell_quoted(says));
     }
   };
   add_words({});
   for (const std::string& group : groups()) add_words(group);
   for (const Command& command : commands()) {
-    std::string condition = quoted(fmt::format("__gantry_at {}", command.path));
+    std::string condition = shell_quoted(fmt::format("__gantry_at {}", command.path));
     for (const Option& option : command.options) {
       std::string line =
-          fmt::format("complete -c gantry -n {} -l {} -d {}", condition, option.name, quoted(option.help));
+          fmt::format("complete -c gantry -n {} -l {} -d {}", condition, option.name, shell_quoted(option.help));
       if (option.kind != ValueKind::flag) line += is_path(option.kind) ? " -r -F" : " -x";
-      if (!option.choices.empty()) line += " -a " + quoted(join(option.choices));
+      if (!option.choices.empty()) line += " -a " + shell_quoted(join(option.choices));
       out += line + "\n";
     }
   }

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t shown_bytes_max = 60;
 
-std::string quoted(std::string_view word) { return fmt::format("\"{}\"", shorten(word, shown_bytes_max)); }
+std::string in_quotes(std::string_view word) { return fmt::format("\"{}\"", shorten(word, shown_bytes_max)); }
 
 std::string see_help(std::string_view path) {
   return path.empty() ? "see: gantry --help" : fmt::format("see: gantry {} --help", path);
@@ -67,13 +67,13 @@ void check_value(const Option& option, std::string_view value) {
     auto nearest = nearest_word(value, option.choices);
     if (!nearest.empty()) hint = fmt::format("did you mean {}?", nearest);
   }
-  throw UsageError(fmt::format("--{} {}: {}", option.name, quoted(value), wrong), std::move(hint));
+  throw UsageError(fmt::format("--{} {}: {}", option.name, in_quotes(value), wrong), std::move(hint));
 }
 
 void check_argument(const Argument& argument, std::string_view value) {
   if (argument.choices.empty() || std::ranges::find(argument.choices, value) != argument.choices.end()) return;
   auto nearest = nearest_word(value, argument.choices);
-  throw UsageError(fmt::format("{} {}: must be one of {}", argument.name, quoted(value), join(argument.choices)),
+  throw UsageError(fmt::format("{} {}: must be one of {}", argument.name, in_quotes(value), join(argument.choices)),
                    nearest.empty() ? "" : fmt::format("did you mean {}?", nearest));
 }
 
@@ -128,7 +128,7 @@ void Parser::unknown_command(const std::vector<std::string>& words) const {
   std::string typed = in_group ? words[0] + " " + words[1] : words[0];
   std::string hint = nearest.empty() ? see_help(group)
                                      : fmt::format("did you mean gantry {}{}{}?", group, in_group ? " " : "", nearest);
-  throw UsageError(fmt::format("unknown command {}", quoted(typed)), std::move(hint));
+  throw UsageError(fmt::format("unknown command {}", in_quotes(typed)), std::move(hint));
 }
 
 ParsedLine Parser::parse(const std::vector<std::string>& words) const {
@@ -225,7 +225,7 @@ void Parser::assign_arguments(const Command& command, const std::vector<std::str
     }
   }
   if (next < values.size()) {
-    throw UsageError(fmt::format("gantry {} takes no argument {}", command.path, quoted(values[next])),
+    throw UsageError(fmt::format("gantry {} takes no argument {}", command.path, in_quotes(values[next])),
                      see_help(command.path));
   }
 }

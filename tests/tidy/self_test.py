@@ -7,7 +7,7 @@ import tidy
 
 CMAKE = """
 gantry_layer(base LINK gantry_dependencies)
-gantry_layer(wire LINK gantry_base)
+gantry_layer(wire PRECOMPILED plain LINK gantry_base)
 gantry_layer(core LINK gantry_wire)
 gantry_layer(net  LINK gantry_wire)
 gantry_layer(agent LINK gantry_net)

@@ -113,7 +113,7 @@ def layers_of(root):
     direct = {}
     path = root / "CMakeLists.txt"
     text = path.read_text() if path.exists() else ""
-    for name, links in re.findall(r"^gantry_layer\(\s*(\w+)\s+LINK\s+([^)]*)\)", text, re.M):
+    for name, links in re.findall(r"^gantry_layer\(\s*(\w+)\s+(?:PRECOMPILED\s+\w+\s+)?LINK\s+([^)]*)\)", text, re.M):
         direct[name] = set(re.findall(r"\bgantry_(\w+)", links)) - {"dependencies"}
     for sources, links in re.findall(r"^gantry_program\(\s*\S+\s+SOURCES\s+src/(\w+)\s+LINK\s+([^)]*)\)", text, re.M):
         direct[sources] = set(re.findall(r"\bgantry_(\w+)", links))
