@@ -11,12 +11,15 @@ namespace {
 
 Error error_in(const net::IncomingResponse& response) {
   std::string message = fmt::format("the server answered {}", response.status);
+  std::string hint;
   if (auto document = parse_json(response.body)) {
     const json::object* object = document.value().if_object();
     const json::value* text = object ? object->if_contains("message") : nullptr;
     if (text && text->is_string()) message = std::string(text->get_string());
+    const json::value* advice = object ? object->if_contains("hint") : nullptr;
+    if (advice && advice->is_string()) hint = std::string(advice->get_string());
   }
-  return Error(net::error_code_of_status(response.status), message.substr(0, message.find("\n\n---")));
+  return Error(net::error_code_of_status(response.status), message.substr(0, message.find("\n\n---")), std::move(hint));
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 #include "base/env.h"
 
+#include <algorithm>
+
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 
 namespace gantry {
@@ -59,8 +62,20 @@ std::int64_t SystemEnv::uptime_us() {
 }
 
 void SystemEnv::random_bytes(std::span<std::uint8_t> out) {
-  int ok = RAND_bytes(out.data(), static_cast<int>(out.size()));
-  GANTRY_ASSERT(ok == 1);
+  auto generate = [](std::span<std::uint8_t> bytes) {
+    int ok = RAND_bytes(bytes.data(), static_cast<int>(bytes.size()));
+    GANTRY_ASSERT(ok == 1);
+  };
+  // A call of the generator costs a microsecond, whatever it is asked for: small wishes share one.
+  if (out.size() >= random_.size()) return generate(out);
+  if (random_left_ < out.size()) {
+    generate(random_);
+    random_left_ = random_.size();
+  }
+  random_left_ -= out.size();
+  std::uint8_t* from = random_.data() + random_left_;
+  std::copy_n(from, out.size(), out.data());
+  OPENSSL_cleanse(from, out.size());
 }
 
 TimerId SystemEnv::call_after(Duration delay, std::move_only_function<void()> callback) {

@@ -4,6 +4,7 @@
 // Everything here belongs to the io_context thread, except where a comment says otherwise.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <span>
@@ -96,6 +97,8 @@ class SystemEnv : public Env {
   asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, Executor> timer_;
   std::int64_t armed_us_ = -1;  // when timer_ fires; -1 if it is not armed
   TimerQueue timers_;
+  std::array<std::uint8_t, 512> random_;  // the generator's, each byte given out once
+  std::size_t random_left_ = 0;
   asio::thread_pool pool_;
 };
 

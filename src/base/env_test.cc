@@ -1,6 +1,8 @@
 #include "base/env.h"
 
+#include <set>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 
@@ -93,6 +95,23 @@ TEST(FakeEnv, TimeJumpsToTheNextTimer) {
   env.run(env.sleep(hours(24)));
   EXPECT_EQ(env.uptime(), hours(24));
   EXPECT_EQ(env.now(), fake_start + hours(24));
+}
+
+TEST(SystemEnv, NeverGivesTheSameRandomBytesTwice) {
+  asio::io_context io;
+  SystemEnv env(io);
+  std::set<std::vector<std::uint8_t>> seen;
+  // Sizes that end in the middle of its block, at its end, and beyond it.
+  for (int round = 0; round < 100; ++round) {
+    for (std::size_t size : {16, 32, 17, 511, 512, 1000}) {
+      std::vector<std::uint8_t> bytes(size);
+      env.random_bytes(bytes);
+      for (std::size_t at = 0; at + 16 <= size; at += 16) {
+        auto from = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+        EXPECT_TRUE(seen.emplace(from, from + 16).second);
+      }
+    }
+  }
 }
 
 }  // namespace

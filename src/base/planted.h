@@ -29,6 +29,14 @@ enum class PlantedBug {
   rerun_keeps_retries,           // a rerun does not give the retries back
   failure_releases,              // a dependency that failed counts as completed
   claim_token_ignored,           // a claim that is asked for again gets new tasks
+  sealed_group_takes_tasks,      // a task may join a group that was sealed
+  group_root_forgotten,          // a group counts as resolved although the task that it is named after is open
+  work_stops_at_first_step,      // what does not fit into one transaction is not carried on
+  work_lost_on_restart,          // a new server does not carry on what the one before it has begun
+  met_bits_not_stored,           // which dependencies have been met is not stored
+  priority_reset_on_restart,     // a new server forgets which priorities were changed
+  retry_releases,                // a run that is tried again counts as the end of its task
+  events_of_one_task,            // of a transaction that changes several tasks, only one is told about
   adoption_repeats_log,          // an agent that takes a container up again logs its output from the start
   agent_forgets_cancel,          // an agent does not act on what it is told to give up
   report_before_log_end,         // a result is reported before all output has been read
@@ -59,6 +67,21 @@ inline constexpr PlantedBugInfo planted_bugs[] = {
     {PlantedBug::torn_batch, "torn-batch"},
     {PlantedBug::youngest_first, "youngest-first"},
     {PlantedBug::cold_task_forgotten, "cold-task-forgotten"},
+    {PlantedBug::release_only_first_dependent, "release-only-first-dependent"},
+    {PlantedBug::met_bit_lost_on_rerun, "met-bit-lost-on-rerun"},
+    {PlantedBug::group_resolved_early, "group-resolved-early"},
+    {PlantedBug::pull_forgotten_after_restart, "pull-forgotten-after-restart"},
+    {PlantedBug::rerun_keeps_retries, "rerun-keeps-retries"},
+    {PlantedBug::failure_releases, "failure-releases"},
+    {PlantedBug::claim_token_ignored, "claim-token-ignored"},
+    {PlantedBug::sealed_group_takes_tasks, "sealed-group-takes-tasks"},
+    {PlantedBug::group_root_forgotten, "group-root-forgotten"},
+    {PlantedBug::work_stops_at_first_step, "work-stops-at-first-step"},
+    {PlantedBug::work_lost_on_restart, "work-lost-on-restart"},
+    {PlantedBug::met_bits_not_stored, "met-bits-not-stored"},
+    {PlantedBug::priority_reset_on_restart, "priority-reset-on-restart"},
+    {PlantedBug::retry_releases, "retry-releases"},
+    {PlantedBug::events_of_one_task, "events-of-one-task"},
     {PlantedBug::adoption_repeats_log, "adoption-repeats-log"},
     {PlantedBug::agent_forgets_cancel, "agent-forgets-cancel"},
     {PlantedBug::report_before_log_end, "report-before-log-end"},

@@ -84,7 +84,8 @@ std::string bash_value_cases() {
       if (option.kind == ValueKind::file) reply = "COMPREPLY=($(compgen -f -- \"$cur\"))";
       if (reply.empty() && option.kind != ValueKind::flag) reply = "COMPREPLY=()";
       if (!reply.empty())
-        out += fmt::format("    {}) {}; return ;;\n", shell_quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
+        out += fmt::format("    {}) {}; return ;;\n", shell_quoted(fmt::format("{}:--{}", command.path, option.name)),
+                           reply);
     }
   }
   return out;
@@ -152,7 +153,8 @@ std::string zsh_completion() {
   std::string cases;
   auto described = [](const std::vector<std::pair<std::string, std::string>>& words) {
     std::string text;
-    for (const auto& [word, says] : words) text += fmt::format("      {}\n", shell_quoted(fmt::format("{}:{}", word, says)));
+    for (const auto& [word, says] : words)
+      text += fmt::format("      {}\n", shell_quoted(fmt::format("{}:{}", word, says)));
     return text;
   };
   cases += fmt::format("    '') entries=(\n{}    ) ;;\n", described(next_words({})));
@@ -172,8 +174,8 @@ std::string zsh_completion() {
       if (!option.choices.empty()) reply = fmt::format("compadd -- {}", join(option.choices));
       if (is_path(option.kind)) reply = option.kind == ValueKind::directory ? "_files -/" : "_files";
       if (!reply.empty())
-        values +=
-            fmt::format("    {}) {}; return ;;\n", shell_quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
+        values += fmt::format("    {}) {}; return ;;\n",
+                              shell_quoted(fmt::format("{}:--{}", command.path, option.name)), reply);
     }
   }
   return fmt::format(

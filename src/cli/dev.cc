@@ -18,7 +18,9 @@ constexpr Duration stop_grace = seconds(2);  // for followers of logs: they conn
 class Dev {
  public:
   Dev(Env& env, const DevSettings& settings)
-      : env_(env), settings_(settings), server_(env, {settings.data, settings.listener, settings.pulse_url}) {}
+      : env_(env),
+        settings_(settings),
+        server_(env, {settings.data, settings.listener, settings.pulse_url, settings.event_log_bytes_max}) {}
 
   Async<int> run(Interrupts& interrupts);
 

@@ -13,6 +13,7 @@ struct DevSettings {
   bool data_was_named = false;  // clients need the same --data-dir
   ListenerSettings listener;
   std::string pulse_url;
+  std::int64_t event_log_bytes_max = 0;  // 0: the server's default
   std::string engine_url;
   std::string task_queue;
   int slots = 0;                   // 0: the agent's default

@@ -191,6 +191,9 @@ void Parser::read_option(const Command& command, const std::vector<std::string>&
     std::vector<std::string_view> candidates;
     for (const Option& known : command.options) candidates.push_back(known.name);
     std::string_view nearest = nearest_word(name.empty() ? word.substr(1) : name, candidates);
+    bool has_formats = std::ranges::find(candidates, "output") != candidates.end();
+    if (has_formats && name == "json") nearest = "output json";
+    if (has_formats && name == "yaml") nearest = "output yaml";
     std::string shown = shorten(word.substr(0, word.find('=')), shown_bytes_max);
     throw UsageError(fmt::format("gantry {} has no option {}", command.path, shown),
                      nearest.empty() ? see_help(command.path) : fmt::format("did you mean --{}?", nearest));

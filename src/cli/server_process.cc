@@ -85,6 +85,7 @@ ServerProcess::ServerProcess(Env& env, ServerProcessSettings settings)
       data_(std::move(settings.data)),
       listener_(std::move(settings.listener)),
       pulse_url_(std::move(settings.pulse_url)),
+      event_log_bytes_max_(settings.event_log_bytes_max),
       scope_(env.executor(), "server process") {}
 
 void ServerProcess::open() {
@@ -96,6 +97,7 @@ void ServerProcess::open() {
   settings.log_directory = data_.logs();
   settings.public_url = listener_.public_url;
   settings.pulse_url = pulse_url_;
+  settings.event_log_bytes_max = event_log_bytes_max_;
   settings.seal_key_source = data_.seal_keys();
   auto seal_keys = read_seal_keys(data_.seal_keys());
   settings.seal_keys = seal_keys ? *seal_keys : auth::SealKeys{auth::random_seal_key(env_)};

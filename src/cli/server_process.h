@@ -30,7 +30,8 @@ struct ListenerSettings {
 struct ServerProcessSettings {
   DataDirectory data;
   ListenerSettings listener;
-  std::string pulse_url;  // of the broker that events go to; a secret; empty: none
+  std::string pulse_url;                 // of the broker that events go to; a secret; empty: none
+  std::int64_t event_log_bytes_max = 0;  // 0: the server's default
 };
 
 /// What `file` holds, or else $GANTRY_PULSE_URL: never from the command line, where everybody could read it.
@@ -67,6 +68,7 @@ class ServerProcess {
   DataDirectory data_;
   ListenerSettings listener_;
   std::string pulse_url_;
+  std::int64_t event_log_bytes_max_;
   Scope scope_;
   wire::HawkCredentials credentials_;
   net::Endpoint endpoint_;

@@ -10,12 +10,18 @@ using net::Method;
 
 constexpr const char* node_a = "fN1SbArXTPSVFNUvaOlinQ";
 constexpr const char* node_b = "I3kBkJJXSXCZTtMPnsqZDQ";
+constexpr const char* node_c = "NNYxBzjOQOW02PcQWcZ2Qg";
 
 class JoinTest : public ::testing::Test, public ServerWorld {
  protected:
   Answer ask_token(std::string pool, std::int64_t ttl_s, const wire::HawkCredentials* as = &root_credentials) {
     return post("/v1/join-tokens", "{\"pool\":\"" + pool + "\",\"ttlSeconds\":" + std::to_string(ttl_s) + "}", as);
   }
+  Answer ask_limited(int uses) {
+    return post("/v1/join-tokens",
+                "{\"pool\":\"prov/queue\",\"ttlSeconds\":3600,\"uses\":" + std::to_string(uses) + "}");
+  }
+  std::string limited_token(int uses) { return ask_limited(uses).at("/token"); }
   std::string token(std::string pool = "prov/queue") { return ask_token(std::move(pool), 3600).at("/token"); }
 
   Answer join(std::string with, std::string node, std::string worker = "") {
@@ -41,12 +47,13 @@ class JoinTest : public ::testing::Test, public ServerWorld {
     poll.restarted = restarted;
     return wire::to_json(poll);
   }
-  Answer claim_as(const wire::Enrolment& as, std::string pool) {
-    return send({.method = Method::post,
-                 .target = "/api/queue/v1/claim-work/" + pool,
-                 .body = "{\"workerGroup\":\"" + as.worker_group + "\",\"workerId\":\"" + as.worker_id + "\"}",
-                 .as = &as.credentials});
+  static Ask claim_request(const wire::Enrolment& as, std::string pool) {
+    return {.method = Method::post,
+            .target = "/api/queue/v1/claim-work/" + pool,
+            .body = "{\"workerGroup\":\"" + as.worker_group + "\",\"workerId\":\"" + as.worker_id + "\"}",
+            .as = &as.credentials};
   }
+  Answer claim_as(const wire::Enrolment& as, std::string pool) { return send(claim_request(as, std::move(pool))); }
   Answer remove(std::string node) { return send({.method = Method::delete_, .target = "/v1/nodes/" + node}); }
 };
 
@@ -174,14 +181,75 @@ TEST_F(JoinTest, OnlyASilentNodeIsRemoved) {
   EXPECT_EQ(get("/v1/nodes").at("/nodes"), "[]");
 }
 
+TEST_F(JoinTest, ALimitedTokenMakesSoManyNodes) {
+  std::string twice = limited_token(2);
+  EXPECT_EQ(join(twice, node_a, "a").status, 200);
+  EXPECT_EQ(join(twice, node_a, "a").status, 200) << "the answer may have been lost";
+  restart();
+  EXPECT_EQ(join(twice, node_b, "b").status, 200);
+  EXPECT_EQ(join(twice, node_a, "a").status, 200);
+  Answer third = join(twice, node_c, "c");
+  EXPECT_EQ(third.status, 401);
+  EXPECT_NE(third.text.find("used up: it was for 2 machines"), std::string::npos) << third.text;
+  EXPECT_EQ(join(limited_token(1), node_c, "c").status, 200);
+  for (int wrong : {0, -1, 1001}) EXPECT_EQ(ask_limited(wrong).status, 400) << wrong;
+  EXPECT_EQ(ask_limited(1000).status, 200);
+}
+
+TEST_F(JoinTest, ARefusedMachineUsesNothingUp) {
+  wire::Enrolment self = joined(node_a, "builder-1");
+  poll(node_a, self);
+  std::string once = limited_token(1);
+  EXPECT_EQ(join(once, node_b, "builder-1").status, 409) << "it is at work";
+  EXPECT_EQ(join(once, node_b, "builder-2").status, 200);
+}
+
+TEST_F(JoinTest, ARemovedNodesCredentialsCountNoMore) {
+  std::string once = limited_token(1);
+  wire::Enrolment self = value_or_throw(wire::parse_enrolment(join(once, node_a, "builder-1").text));
+  wire::Enrolment other = joined(node_b, "builder-2");
+  poll(node_a, self);
+  poll(node_b, other);
+  env.advance(seconds(16));
+  poll(node_b, other);
+  ASSERT_EQ(remove(node_a).status, 200);
+  Answer refused = poll(node_a, self);
+  EXPECT_EQ(refused.status, 401);
+  EXPECT_NE(refused.text.find("node/prov/queue/builder-1 was removed"), std::string::npos) << refused.text;
+  EXPECT_EQ(claim_as(self, "prov/queue").status, 401);
+  EXPECT_EQ(post(std::string("/v1/nodes/") + node_a + "/renew", "{}", &self.credentials).status, 401);
+  EXPECT_EQ(poll(node_b, other).status, 200);
+  EXPECT_EQ(join(once, node_a, "builder-1").status, 401) << "its token let it in once";
+  restart();
+  EXPECT_EQ(poll(node_a, self).status, 401) << "after a restart, too";
+  // A new token lets it in again, and the old credentials stay outside.
+  wire::Enrolment again = joined(node_a, "builder-1");
+  EXPECT_EQ(poll(node_a, again).status, 200);
+  EXPECT_EQ(poll(node_a, self).status, 401);
+}
+
+TEST_F(JoinTest, AClaimThatWaitsWhileItsNodeIsRemovedGetsNothing) {
+  wire::Enrolment self = joined(node_a, "builder-1");
+  poll(node_a, self);
+  env.advance(seconds(10));
+  auto claim = begin(claim_request(self, "prov/queue"));
+  env.advance(seconds(6));
+  ASSERT_EQ(remove(node_a).status, 200);
+  TaskId id = create();
+  EXPECT_EQ(env.finish(claim).at("/tasks"), "[]");
+  EXPECT_EQ(runs(id), "pending");
+}
+
 TEST(JoinToken, HoldsWhatItGrants) {
   HmacSha256Key key("key");
-  auth::JoinGrant grant{"a/b", fake_start + seconds(60)};
-  std::string token = auth::make_join_token(key, grant, "seed");
+  auth::JoinGrant grant{"id", "a/b", fake_start + seconds(60), 3};
+  std::string token = auth::make_join_token(key, grant);
   auto found = auth::check_join_token(key, token, fake_start);
   ASSERT_TRUE(found);
   EXPECT_EQ(found.value().task_queue, "a/b");
   EXPECT_EQ(found.value().expires, grant.expires);
+  EXPECT_EQ(found.value().id, "id");
+  EXPECT_EQ(found.value().uses_max, 3);
   EXPECT_FALSE(auth::check_join_token(HmacSha256Key("other"), token, fake_start));
   EXPECT_TRUE(auth::check_join_token(key, token, grant.expires - Duration(1)));
   EXPECT_FALSE(auth::check_join_token(key, token, grant.expires));

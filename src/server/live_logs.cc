@@ -103,6 +103,13 @@ LiveLogs::LiveLogs(Env& env, std::string directory) : env_(env), directory_(std:
     throw Error(ErrorCode::unavailable, fmt::format("cannot make {}: {}", directory_, error.message()),
                 "check the data directory");
   }
+  for (const auto& file : std::filesystem::directory_iterator(directory_, error)) {
+    if (auto run = run_of(file.path().filename().string())) files_.insert(*run);
+  }
+  if (error) {
+    throw Error(ErrorCode::unavailable, fmt::format("cannot read {}: {}", directory_, error.message()),
+                "check the data directory");
+  }
 }
 
 std::string LiveLogs::path_of(wire::RunRef run) const {
@@ -112,21 +119,10 @@ std::string LiveLogs::path_of(wire::RunRef run) const {
 bool LiveLogs::is_open(wire::RunRef run) const {
   auto found = logs_.find(run);
   if (found != logs_.end()) return found->second->exists;
-  return ::access(path_of(run).c_str(), F_OK) == 0;
+  return files_.contains(run);
 }
 
-Async<std::vector<wire::RunRef>> LiveLogs::all_open() {
-  auto list = [directory = directory_] {
-    std::vector<wire::RunRef> runs;
-    for (const auto& file : std::filesystem::directory_iterator(directory)) {
-      if (auto run = run_of(file.path().filename().string())) runs.push_back(*run);
-    }
-    return runs;
-  };
-  std::vector<wire::RunRef> runs = co_await env_.blocking(list);
-  std::ranges::sort(runs);
-  co_return runs;
-}
+std::vector<wire::RunRef> LiveLogs::all_open() const { return {files_.begin(), files_.end()}; }
 
 Async<std::shared_ptr<LiveLogs::Log>> LiveLogs::find(wire::RunRef run) {
   if (auto found = logs_.find(run); found != logs_.end()) co_return found->second;
@@ -178,6 +174,7 @@ Async<std::int64_t> LiveLogs::append(wire::RunRef run, std::int64_t offset, std:
   if (end > log_bytes_max) throw Error(ErrorCode::too_large, fmt::format("a log has at most {} bytes", log_bytes_max));
   bytes.erase(0, known);
   Busy busy(log);
+  files_.insert(run);
   auto write = [path = log->path, at = log->bytes, bytes = std::move(bytes)] { write_all(path, at, bytes); };
   co_await env_.blocking(std::move(write));
   log->exists = true;
@@ -235,6 +232,7 @@ Async<> LiveLogs::discard(wire::RunRef run) {
 void LiveLogs::end(wire::RunRef run, const std::shared_ptr<Log>& log) {
   log->finished = true;
   log->news.wake_all();
+  files_.erase(run);
   auto present = logs_.find(run);  // another one, if two have ended this one
   if (present != logs_.end() && present->second == log) logs_.erase(present);
 }

@@ -7,6 +7,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ inline constexpr std::size_t log_append_bytes_max = 4u << 20;
 
 class LiveLogs {
  public:
-  /// Makes `directory` if it does not exist.
+  /// Makes `directory` if it does not exist; the logs in it go on. Throws Error(unavailable).
   LiveLogs(Env& env, std::string directory);
 
   /// Returns the size after the append. Throws Error(conflict) on a gap (the message tells the size), too_large.
@@ -33,7 +34,7 @@ class LiveLogs {
   /// Is there a log that has not been finished?
   bool is_open(wire::RunRef run) const;
   /// Those for which is_open(), from before a restart, too.
-  Async<std::vector<wire::RunRef>> all_open();
+  std::vector<wire::RunRef> all_open() const;
   /// From `offset`. With `follow`, until finish(), waiting for the log to begin if it has not; without, what there is
   /// now, or nullptr if there is no such log.
   Async<std::shared_ptr<net::BodyReader>> read(wire::RunRef run, std::int64_t offset, bool follow);
@@ -68,6 +69,7 @@ class LiveLogs {
   Env& env_;
   std::string directory_;
   std::map<wire::RunRef, std::shared_ptr<Log>> logs_;
+  std::set<wire::RunRef> files_;  // the logs whose file may be there
 };
 
 }  // namespace gantry::server

@@ -1,6 +1,7 @@
 #include "server/load.h"
 
 #include "base/json.h"
+#include "base/planted.h"
 #include "core/state/codec.h"
 
 namespace gantry::server {
@@ -48,6 +49,7 @@ std::shared_ptr<const std::vector<TaskId>> read_dependencies(store::Store& store
 
 void load_open_task(store::Store& store, state::State& state, const store::Entry& entry) {
   state::Task task = value_or_throw(state::decode_task(entry.key.sequence, entry.value));
+  if (planted(PlantedBug::priority_reset_on_restart)) task.priority = state::Priority::lowest;
   if (task.waits) {
     auto waits = std::make_shared<state::Waits>(*task.waits);
     waits->on = read_dependencies(store, task);
@@ -87,6 +89,7 @@ void load_state(store::Store& store, state::State& state, KnownTasks& known, Kno
   visit_table(store, TableId::node,
               [&](const store::Entry& entry) { state.load(value_or_throw(state::decode_node(entry.value))); });
   state::AllRecords::for_each([&]<class Record>() {
+    if (std::is_same_v<Record, state::Work> && planted(PlantedBug::work_lost_on_restart)) return;
     if constexpr (state::PlainRecord<Record> && !state::ColdRecord<Record>) load_table<Record>(store, state);
   });
 }

@@ -41,7 +41,9 @@ access::ScopeSet everyone() { return {"assume:anonymous"}; }
 
 OutboxLimits outbox_limits(const ServerSettings& settings) {
   bool has_output = !settings.pulse_url.empty();
-  return settings.outbox_limits.value_or(has_output ? OutboxLimits() : outbox_limits_without_outputs);
+  OutboxLimits limits = settings.outbox_limits.value_or(has_output ? OutboxLimits() : outbox_limits_without_outputs);
+  if (settings.event_log_bytes_max > 0) limits.bytes_max = settings.event_log_bytes_max;
+  return limits;
 }
 
 }  // namespace
@@ -109,6 +111,7 @@ Server::~Server() = default;
 void Server::add_expiry_steps() {
   expiry_.add("purge requests", [this] { return all_of(expire_purge_requests(services_)); });
   expiry_.add("index entries", [this] { return sweep_index(services_, index_tasks_, index_namespaces_); });
+  expiry_.add("join tokens and removed nodes", [this] { return all_of(expire_joins(services_)); });
   expiry_.add("objects", [this] { return sweep_objects(services_, object_cursor_); });
 }
 
@@ -123,6 +126,9 @@ void Server::watch_changes() {
     state_->forget_resolved(settings_.resolved_in_memory_max, commits_->durable());
     state_->forget_cold(settings_.resolved_in_memory_max, commits_->durable());
     if (queue::has_work(*state_)) work_news_.notify_all();
+    // Another task may be first in line: one that fits.
+    if (state_->moves_in_line() != moves_seen_) wake_native_claims();
+    moves_seen_ = state_->moves_in_line();
   });
   commits_->on_undone([this] {
     authenticator_.forget();
@@ -160,12 +166,14 @@ void Server::on_change(const state::Change& change) {
   }
   auto watchers = services_.task_lines.find(change.task);
   if (watchers != services_.task_lines.end()) watchers->second.wake_all();
-  if (change.kind == Kind::task_resolved) {
-    // Room on a node may be what the first in line waits for.
-    for (const auto& [queue, line] : state_->pending_lines()) {
-      auto waiting = services_.claim_lines.find(queue);
-      if (waiting != services_.claim_lines.end() && state_->is_native_queue(queue)) waiting->second.wake_all();
-    }
+  if (change.kind == Kind::task_resolved) wake_native_claims();  // room is what the first in line may wait for
+}
+
+/// Claims for which there is a task in line that may fit now.
+void Server::wake_native_claims() {
+  for (const auto& [queue, line] : state_->pending_lines()) {
+    auto waiting = services_.claim_lines.find(queue);
+    if (waiting != services_.claim_lines.end() && state_->is_native_queue(queue)) waiting->second.wake_all();
   }
 }
 
@@ -300,7 +308,7 @@ Async<> Server::end_log(wire::RunRef run) {
 /// Of runs whose end nobody has heard of here: they were resolved just before this server started or read the state
 /// again.
 Async<> Server::end_old_logs() {
-  for (wire::RunRef run : co_await logs_->all_open()) {
+  for (wire::RunRef run : logs_->all_open()) {
     co_await cold_.ensure_task(run.task);
     if (is_run_over(*state_, run)) scope_.spawn("log of " + run.task.to_string(), end_log(run));
   }
@@ -335,8 +343,8 @@ net::Response Server::preflight() const {
   response.headers.add("access-control-allow-origin", "*");
   response.headers.add("access-control-allow-methods", "OPTIONS,GET,HEAD,POST,PUT,DELETE");
   response.headers.add("access-control-allow-headers",
-                       "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control,Last-Event-ID,"
-                       "X-Taskcluster-Trace-Id");
+                       "X-Requested-With,Content-Type,Authorization,Accept,Origin,Cache-Control,If-None-Match,Range,"
+                       "Last-Event-ID,X-Taskcluster-Trace-Id");
   response.headers.add("access-control-max-age", "900");
   return response;
 }
@@ -400,7 +408,8 @@ Async<net::Response> Server::handle(net::Request request) {
   response.headers.add("access-control-allow-origin", "*");
   if (!call.request.headers.get("origin").empty()) {  // a browser, which hides all other headers from its page
     response.headers.add("access-control-expose-headers",
-                         "x-for-request-id,x-for-trace-id,x-taskcluster-artifact-storage-type,location,retry-after");
+                         "x-for-request-id,x-for-trace-id,x-taskcluster-artifact-storage-type,location,retry-after,"
+                         "content-range");
   }
   metrics_.count_request(match.route ? match.route->name : "none", response.status, env_.uptime_us() - begin_us);
   --requests_;

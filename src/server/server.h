@@ -32,6 +32,7 @@ struct ServerSettings {
   std::size_t resolved_in_memory_max = 2'000;  // resolved tasks that stay in memory; older ones are read when needed
   std::string pulse_url;                       // of the broker that events go to (parse_amqp_url); empty: none
   std::optional<OutboxLimits> outbox_limits;   // default: by whether there is an output
+  std::int64_t event_log_bytes_max = 0;        // of these limits; 0: theirs
 };
 
 class Server : public net::Handler {
@@ -60,6 +61,7 @@ class Server : public net::Handler {
   void open_and_load();
   void watch_changes();
   void on_change(const state::Change& change);
+  void wake_native_claims();
   /// Every long poll looks again.
   void wake_all();
   Async<> run_timers();
@@ -91,6 +93,7 @@ class Server : public net::Handler {
   SweepCursor index_namespaces_;
   SweepCursor object_cursor_;
   Event work_news_;
+  std::uint64_t moves_seen_ = 0;  // State::moves_in_line()
   AccessUpkeep access_upkeep_{services_};
   Router router_;
   Metrics metrics_;

@@ -289,6 +289,28 @@ TEST_F(ServerTest, ANodeThatFallsSilentLosesItsRuns) {
   EXPECT_EQ(runs(id), "exception claim-expired, pending");
 }
 
+TEST_F(ServerTest, AClaimIsWokenWhenAnotherTaskIsFirstInLine) {
+  send({.method = Method::post,
+        .target = "/v1/nodes/fN1SbArXTPSVFNUvaOlinQ/poll",
+        .body = R"({"name":"box","taskQueueId":"prov/queue","workerGroup":"group","workerId":"worker","slots":2,)"
+                R"("memoryBytes":8589934592,"restarted":true})"});
+  auto create_with = [&](std::string memory) {
+    json::object definition = wire::task_json(env.now());
+    definition["payload"].as_object()["resources"] = {{"memory", memory}};
+    return create(definition);
+  };
+  claim(create_with("6144m"));
+  create_with("6144m");  // does not fit now, and the next does not go before it
+  TaskId small = create_with("64m");
+  auto waiting = begin(claim_call());
+  env.advance(milliseconds(100));
+  EXPECT_FALSE(waiting->done);
+  EXPECT_EQ(post(task_path(small) + "/priority", R"({"newPriority":"high"})").status, 200);
+  env.advance(milliseconds(100));
+  ASSERT_TRUE(waiting->done);
+  EXPECT_EQ(env.finish(waiting).at("/tasks/0/status/taskId"), small.to_string());
+}
+
 TEST_F(ServerTest, StoppingEndsLongPolls) {
   auto waiting = begin(claim_call());
   Duration before = env.uptime();

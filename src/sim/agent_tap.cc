@@ -59,7 +59,7 @@ void AgentTap::received(const std::string& target, const net::IncomingResponse& 
   for (const json::value& element : document.at("tasks").as_array()) {
     SeenTask seen = seen_of(element.at("status"));
     wire::RunRef run{seen.id, element.at("runId").to_number<int>()};
-    world_.oracle.received_claim(run, link_.name());
+    world_.oracle.received_claim(run, link_.name(), true);
     world_.oracle.saw_task(seen, sent_us, now_us, "claim");
   }
 }

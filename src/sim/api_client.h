@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "sim/group_book.h"
 #include "sim/native_check.h"
 #include "sim/oracle.h"
 #include "sim/sim_network.h"
@@ -31,6 +32,7 @@ struct ClientWorld {
   SimNetwork& network;
   Faults& faults;
   Oracle& oracle;
+  GroupBook& groups;
   StateWatch& watch;
   Trace& trace;
   Oracle::Fail fail;
@@ -40,6 +42,13 @@ struct ClientWorld {
   NativeCheck& native;
   std::int64_t end_us;   // of the simulation
   bool burying = false;  // a process has died, and what its coroutines do while they end does not count
+};
+
+/// What else a request may say about itself.
+struct CallOptions {
+  Duration timeout = seconds(30);
+  std::string claim_token{};
+  bool may_be_invalid = false;  // the server may answer that it makes no sense
 };
 
 /// Fails the simulation if a proper request must not be answered like this.
@@ -52,8 +61,7 @@ class ApiClient {
       : world_(world), env_(env), link_(world.network, env, std::move(name)) {}
 
   /// Never throws but when it is cancelled.
-  Async<Answer> call(net::Method method, std::string target, std::string body, Signer signer,
-                     Duration timeout = seconds(30));
+  Async<Answer> call(net::Method method, std::string target, std::string body, Signer signer, CallOptions options = {});
   /// Tells the oracle the task that the answer's `status` shows, if it has one.
   void saw_status(const Answer& answer, std::string_view where);
 

@@ -21,6 +21,7 @@ enum class Fault : std::uint8_t {
   cut,
   server_crash,
   crash_in_write,
+  crash_in_work,
   server_restart,
   server_pause,
   disk_full,
@@ -41,7 +42,7 @@ enum class Fault : std::uint8_t {
   engine_log_short,
   engine_restart,
 };
-inline constexpr int fault_count = 27;
+inline constexpr int fault_count = 28;
 
 struct FaultInfo {
   Fault fault;
@@ -58,6 +59,7 @@ inline constexpr FaultInfo fault_table[fault_count] = {
     {Fault::cut, "cut", "one client and the server cannot reach each other, for up to 10 minutes"},
     {Fault::server_crash, "server-crash", "the server dies, and starts again within up to 40 minutes"},
     {Fault::crash_in_write, "crash-in-write", "the server dies while a write is in flight, which survives or not"},
+    {Fault::crash_in_work, "crash-in-work", "the server dies between two steps of larger work"},
     {Fault::server_restart, "server-restart", "the server is stopped cleanly and started again"},
     {Fault::server_pause, "server-pause", "the server's process stands still for up to 40 s"},
     {Fault::disk_full, "disk-full", "a write fails, or every write for up to 4 minutes, of files too"},

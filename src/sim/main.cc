@@ -189,10 +189,10 @@ bool find_planted(const Arguments& arguments, const PlantedBugInfo& info) {
   });
   planted_bug = PlantedBug::none;
   if (!found) {
-    fmt::print("{:<26} NOT FOUND in {} seeds x {} h\n", info.name, planted_seeds_max, arguments.hours);
+    fmt::print("{:<28} NOT FOUND in {} seeds x {} h\n", info.name, planted_seeds_max, arguments.hours);
     return false;
   }
-  fmt::print("{:<26} seed {:<3} {}: {}\n", info.name, found->seed, virtual_time(found->outcome.failed_at_us),
+  fmt::print("{:<28} seed {:<3} {}: {}\n", info.name, found->seed, virtual_time(found->outcome.failed_at_us),
              found->outcome.failure);
   std::fflush(stdout);
   return true;

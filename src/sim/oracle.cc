@@ -16,6 +16,13 @@ std::string describe(TaskState state, ReasonResolved reason) {
                                         : fmt::format("{} ({})", name_of(state), name_of(reason));
 }
 
+/// What makes a further run after one that ended so, if retries are left; `exception`: nothing.
+ReasonCreated retry_after(ReasonResolved reason) {
+  if (reason == ReasonResolved::worker_shutdown || reason == ReasonResolved::claim_expired) return ReasonCreated::retry;
+  if (reason == ReasonResolved::intermittent_task) return ReasonCreated::task_retry;
+  return ReasonCreated::exception;
+}
+
 bool is_retry(ReasonCreated reason) { return reason == ReasonCreated::retry || reason == ReasonCreated::task_retry; }
 
 std::string_view text_of(const json::object& object, std::string_view key) {
@@ -33,8 +40,8 @@ SeenTask seen_of(const state::Task& task) {
   SeenTask seen{task.id, task.retries_left, task.priority, task.deadline, {}};
   for (const state::Run& run : task.runs) {
     std::string worker = run.worker_group.empty() ? "" : run.worker_group + "/" + run.worker_id;
-    seen.runs.push_back(
-        {run.state, run.reason_created, run.reason_resolved, std::move(worker), run.taken_until, run.resolved});
+    seen.runs.push_back({run.state, run.reason_created, run.reason_resolved, std::move(worker), run.taken_until,
+                         run.scheduled, run.resolved});
   }
   return seen;
 }
@@ -53,6 +60,7 @@ SeenTask seen_of(const json::value& status) {
                      wire::parse_reason_resolved(text_of(run, "reasonResolved")).value_or(ReasonResolved::none),
                      {},
                      time_of(run, "takenUntil"),
+                     time_of(run, "scheduled"),
                      time_of(run, "resolved")};
     if (run.contains("workerGroup")) {
       seen_run.worker = fmt::format("{}/{}", text_of(run, "workerGroup"), text_of(run, "workerId"));
@@ -66,10 +74,13 @@ void Oracle::fail(std::string_view where, TaskId id, std::string_view what) {
   fail_(fmt::format("{}: task {}: {}", where, id.to_string(), what));
 }
 
-TaskFacts& Oracle::plan(TaskId id, wire::TaskDefinition definition) {
+TaskFacts& Oracle::plan(TaskId id, wire::TaskDefinition definition, bool defined_only) {
   TaskFacts& facts = tasks_[id];
   facts.id = id;
   facts.definition = std::move(definition);
+  facts.defined_only = defined_only;
+  facts.priority = Wishes<wire::Priority>(facts.definition.priority);
+  for (TaskId dependency : facts.definition.dependencies) dependents_[dependency].push_back(id);
   by_id_[id] = &facts;
   return facts;
 }
@@ -79,18 +90,54 @@ TaskFacts* Oracle::find(TaskId id) {
   return found == by_id_.end() ? nullptr : found->second;
 }
 
+const std::vector<TaskId>& Oracle::dependents(TaskId id) const {
+  static const std::vector<TaskId> none;
+  auto found = dependents_.find(id);
+  return found == dependents_.end() ? none : found->second;
+}
+
 void Oracle::cancel_asked(TaskId id) { find(id)->cancel_asked = true; }
+void Oracle::schedule_asked(TaskId id) { find(id)->schedule_asked = true; }
+void Oracle::rerun_asked(TaskId id, std::int64_t now_us) { find(id)->rerun_asked_us = now_us; }
 
 void Oracle::report_asked(wire::RunRef run, ReasonResolved reason) {
   find(run.task)->reports_asked.emplace(run.run, reason);
 }
 
+/// A rerun gives the retries anew, as many as there may be further runs.
 void Oracle::check_retries(const TaskFacts& facts, const SeenTask& task, std::string_view where) {
-  auto retried = std::ranges::count_if(task.runs, [](const SeenRun& run) { return is_retry(run.created); });
-  if (task.retries_left + retried == facts.definition.retries && task.retries_left >= 0) return;
-  fail(where, task.id,
-       fmt::format("retries: {} are left after {} retried runs, of {}", task.retries_left, retried,
-                   facts.definition.retries));
+  int budget = facts.definition.retries;
+  int retried = 0;
+  for (std::size_t i = 0; i < task.runs.size(); ++i) {
+    retried += is_retry(task.runs[i].created) ? 1 : 0;
+    if (task.runs[i].created != ReasonCreated::rerun) continue;
+    budget = std::min(facts.definition.retries, state::runs_max - static_cast<int>(i) - 1);
+    retried = 0;
+  }
+  if (task.retries_left + retried != budget || task.retries_left < 0) {
+    return fail(where, task.id,
+                fmt::format("retries: {} are left after {} retried runs, of {}", task.retries_left, retried, budget));
+  }
+  bool tries_again =
+      !task.runs.empty() && task.retries_left > 0 && retry_after(task.runs.back().reason) != ReasonCreated::exception;
+  if (tries_again) {
+    fail(where, task.id, fmt::format("its last run is {} and was not tried again", name_of(task.runs.back().reason)));
+  }
+}
+
+void Oracle::check_origin(const TaskFacts& facts, const SeenTask& task, std::size_t run, std::string_view where) {
+  const SeenRun& seen = task.runs[run];
+  ReasonResolved before = run == 0 ? ReasonResolved::none : task.runs[run - 1].reason;
+  bool right = false;
+  switch (seen.created) {
+    case ReasonCreated::scheduled: right = run == 0; break;
+    case ReasonCreated::exception: right = run == 0 && wire::is_resolved(seen.state); break;
+    case ReasonCreated::retry:
+    case ReasonCreated::task_retry: right = run > 0 && retry_after(before) == seen.created; break;
+    case ReasonCreated::rerun: right = facts.rerun_asked_us >= 0; break;
+  }
+  if (right) return;
+  fail(where, task.id, fmt::format("run {} was made by {} after {}", run, name_of(seen.created), name_of(before)));
 }
 
 void Oracle::check_cause(const TaskFacts& facts, int run, const SeenRun& seen, std::string_view where) {
@@ -117,6 +164,8 @@ void Oracle::check_cause(const TaskFacts& facts, int run, const SeenRun& seen, s
 void Oracle::check_run(TaskFacts& facts, const SeenTask& task, int run, std::int64_t now_us, std::string_view where) {
   const SeenRun& seen = task.runs[static_cast<std::size_t>(run)];
   bool last = static_cast<std::size_t>(run) + 1 == task.runs.size();
+  if (static_cast<std::size_t>(run) >= facts.runs.size())
+    check_origin(facts, task, static_cast<std::size_t>(run), where);
   if (!wire::is_resolved(seen.state)) {
     if (!last) fail(where, task.id, fmt::format("run {} is {} although it is not the last", run, name_of(seen.state)));
     return;
@@ -135,14 +184,8 @@ void Oracle::check_run(TaskFacts& facts, const SeenTask& task, int run, std::int
                    format_time(seen.resolved)));
 }
 
-void Oracle::saw_task(const SeenTask& task, std::int64_t sent_us, std::int64_t now_us, std::string_view where) {
-  TaskFacts* facts = find(task.id);
-  if (!facts) return fail(where, task.id, "nobody has created it");
-  if (task.priority != facts->definition.priority || task.deadline != facts->definition.deadline) {
-    fail(where, task.id, "its priority or deadline is not as it was created");
-  }
-  check_retries(*facts, task, where);
-  for (const auto& [run, fact] : facts->resolved_runs) {
+void Oracle::check_lost(const TaskFacts& facts, const SeenTask& task, std::int64_t sent_us, std::string_view where) {
+  for (const auto& [run, fact] : facts.resolved_runs) {
     if (fact.known_us > sent_us) continue;
     bool there = static_cast<std::size_t>(run) < task.runs.size();
     if (there && wire::is_resolved(task.runs[static_cast<std::size_t>(run)].state)) continue;
@@ -150,21 +193,47 @@ void Oracle::saw_task(const SeenTask& task, std::int64_t sent_us, std::int64_t n
          fmt::format("run {} was {} and is no longer: an acknowledged change is lost", run,
                      describe(fact.state, fact.reason)));
   }
+  if (task.runs.size() < facts.runs.size() && facts.runs_known_us <= sent_us) {
+    fail(where, task.id, fmt::format("it has {} runs and had {}", task.runs.size(), facts.runs.size()));
+  }
+}
+
+/// Whether it is resolved now, if this is not older than what is known.
+void Oracle::learn_end(TaskFacts& facts, const SeenTask& task, std::int64_t sent_us, std::int64_t now_us,
+                       std::string_view where) {
+  if (task.runs.size() < facts.runs.size()) return;
+  bool over = !task.runs.empty() && wire::is_resolved(task.runs.back().state);
+  bool more = task.runs.size() > facts.runs.size();
+  if (more) facts.runs_known_us = now_us;
+  if (over || more || !facts.resolved) facts.runs = task.runs;
+  if (facts.resolved && !over && more) {
+    if (facts.rerun_asked_us < 0) fail(where, task.id, "it was resolved and runs again");
+    facts.resolved = false;
+    open_.insert(task.id);
+  }
+  if (facts.resolved && facts.resolved_us <= sent_us && !over) fail(where, task.id, "it was resolved and is no longer");
+  if (over && !facts.resolved) {
+    facts.resolved = true;
+    facts.resolved_us = now_us;
+    open_.erase(task.id);
+  }
+}
+
+void Oracle::saw_task(const SeenTask& task, std::int64_t sent_us, std::int64_t now_us, std::string_view where) {
+  TaskFacts* facts = find(task.id);
+  if (!facts) return fail(where, task.id, "nobody has created it");
+  if (task.deadline != facts->definition.deadline) fail(where, task.id, "its deadline is not as it was created");
+  if (!facts->priority.may_be(task.priority, sent_us)) {
+    fail(where, task.id, fmt::format("its priority is {}, which is not what was acknowledged", name_of(task.priority)));
+  }
+  check_retries(*facts, task, where);
+  check_lost(*facts, task, sent_us, where);
   for (int run = 0; run < static_cast<int>(task.runs.size()); ++run) check_run(*facts, task, run, now_us, where);
   if (facts->created_us < 0) {
     facts->created_us = now_us;
     if (!facts->resolved) open_.insert(task.id);
   }
-  facts->runs_known = std::max(facts->runs_known, task.runs.size());
-  bool over = !task.runs.empty() && wire::is_resolved(task.runs.back().state);
-  if (facts->resolved && facts->resolved_us <= sent_us && !over) {
-    fail(where, task.id, "it was resolved and runs again");
-  }
-  if (over && !facts->resolved) {
-    facts->resolved = true;
-    facts->resolved_us = now_us;
-    open_.erase(task.id);
-  }
+  learn_end(*facts, task, sent_us, now_us, where);
 }
 
 void Oracle::saw_no_task(TaskId id, std::int64_t sent_us, std::string_view where) {
@@ -174,11 +243,11 @@ void Oracle::saw_no_task(TaskId id, std::int64_t sent_us, std::string_view where
   }
 }
 
-void Oracle::received_claim(wire::RunRef run, const std::string& worker) {
+void Oracle::received_claim(wire::RunRef run, const std::string& worker, bool again) {
   TaskFacts* facts = find(run.task);
   if (!facts) return fail("claim", run.task, "a worker was given a task that nobody has created");
   auto [place, fresh] = facts->received_by.emplace(run.run, worker);
-  if (!fresh) {
+  if (!fresh && !(again && place->second == worker)) {
     fail("claim", run.task, fmt::format("run {} was given to {} although {} has it", run.run, worker, place->second));
   }
 }

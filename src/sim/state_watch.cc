@@ -76,13 +76,18 @@ void StateWatch::look(server::Server& server, Time server_now) {
     remember_pending(state);
     start_over_ = false;
   }
+  dependencies_.look(state, server_now, clock_.now_us(), last_trouble_us_);
+  groups_.look(state, commits.durable() == state.last_commit(), clock_.now_us(), last_trouble_us_);
   check_deadlines(state, server_now);
   check_waiting(state, server_now);
 }
 
 void StateWatch::look_at_tasks(server::Server& server) {
   taken_now_.clear();
-  if (start_over_) mirrors_.clear();
+  if (start_over_) {
+    mirrors_.clear();
+    dependencies_.start_over();
+  }
   server.state().table<Task>().for_each([&](const Task& task) { look_at_task(server, task); });
 }
 
@@ -92,7 +97,9 @@ void StateWatch::look_at_task(server::Server& server, const Task& task) {
   auto [place, fresh] = mirrors_.try_emplace(task.id);
   Mirror& mirror = place->second;
   if (!fresh && mirror.version == version && mirror.settled == settled) return;
+  if (fresh) groups_.saw_new_task(task);
   if (!fresh && mirror.version != version) check_change(mirror.task, task);
+  dependencies_.saw(fresh ? nullptr : &mirror.task, task);
   mirror.task = task;
   mirror.version = version;
   mirror.settled = settled;
@@ -111,6 +118,7 @@ void StateWatch::check_presence(const state::State& state) {
       continue;
     }
     oracle_.saw_task(seen_of(*task), clock_.now_us(), clock_.now_us(), "the disk");
+    dependencies_.ended(id);
   }
 }
 
@@ -166,6 +174,17 @@ void StateWatch::check_expiry(const Task& task, int run, const Run& before, cons
                    format_time(listening_since_)));
 }
 
+/// By the priorities of now and by those of the last look: either may have changed meanwhile.
+bool StateWatch::goes_first(const Task& waits, const Task& taken) const {
+  auto before = pending_before_.find(waits.id);
+  if (before == pending_before_.end() || before->second.runs != waits.runs.size()) return false;
+  wire::Priority least = std::min(before->second.priority, waits.effective_priority());
+  wire::Priority most = taken.effective_priority();
+  auto taken_before = pending_before_.find(taken.id);
+  if (taken_before != pending_before_.end()) most = std::max(most, taken_before->second.priority);
+  return least > most || (least == most && waits.sequence < taken.sequence);
+}
+
 void StateWatch::check_order(const state::State& state) {
   for (TaskId id : taken_now_) {
     const Task& taken = state.table<Task>().find(id)->record;
@@ -173,13 +192,9 @@ void StateWatch::check_order(const state::State& state) {
     const state::Node* node = node_of(state, run.worker_group + "/" + run.worker_id);
     for (const auto& key : state.pending(taken.task_queue)) {
       const Task& waits = state.table<Task>().find(key.task)->record;
-      bool earlier =
-          waits.priority > taken.priority || (waits.priority == taken.priority && waits.sequence < taken.sequence);
-      if (!earlier) break;
-      auto before = pending_before_.find(waits.id);
-      bool waited = before != pending_before_.end() && before->second == static_cast<int>(waits.runs.size());
+      if (waits.effective_priority() < taken.effective_priority()) break;
       bool too_large = node && waits.memory_bytes > node->memory_bytes;
-      if (!waited || too_large) continue;
+      if (too_large || !goes_first(waits, taken)) continue;
       fail(id, fmt::format("it was claimed before task {}, which has waited and goes first", waits.id.to_string()));
     }
   }
@@ -190,7 +205,7 @@ void StateWatch::remember_pending(const state::State& state) {
   for (const auto& [queue, line] : state.pending_lines()) {
     for (const auto& key : line) {
       const Task& task = state.table<Task>().find(key.task)->record;
-      pending_before_[key.task] = static_cast<int>(task.runs.size());
+      pending_before_[key.task] = {task.runs.size(), task.effective_priority()};
     }
   }
 }

@@ -1,6 +1,6 @@
 // Looks at the live server after every step of a simulation: each change of a run must be one that is allowed, claims
-// go by priority and age, leases are kept, deadlines are kept, nobody waits beside a pending task, and the state's
-// indexes say what its tables say.
+// go by priority and age, leases are kept, deadlines are kept, nobody waits beside a pending task, dependencies and
+// groups are as their clients were told, and the state's indexes say what its tables say.
 #pragma once
 
 #include <map>
@@ -8,6 +8,8 @@
 #include <string>
 
 #include "server/server.h"
+#include "sim/dependency_watch.h"
+#include "sim/group_book.h"
 #include "sim/oracle.h"
 #include "sim/sim_env.h"
 #include "sim/sim_network.h"
@@ -19,8 +21,13 @@ class StateWatch {
   /// Reads a resolved task from the disk.
   using ReadCold = std::function<std::optional<state::Task>(TaskId)>;
 
-  StateWatch(VirtualClock& clock, Oracle& oracle, Oracle::Fail fail, ReadCold read_cold)
-      : clock_(clock), oracle_(oracle), fail_(std::move(fail)), read_cold_(std::move(read_cold)) {}
+  StateWatch(VirtualClock& clock, Oracle& oracle, GroupBook& groups, Oracle::Fail fail, ReadCold read_cold)
+      : clock_(clock),
+        oracle_(oracle),
+        groups_(groups),
+        fail_(std::move(fail)),
+        read_cold_(std::move(read_cold)),
+        dependencies_(oracle, fail_) {}
 
   /// A worker of this "<group>/<id>" is a native node.
   void native_worker(const std::string& worker, NodeId node) { nodes_[worker] = node; }
@@ -50,6 +57,11 @@ class StateWatch {
     std::uint64_t version = 0;
     bool settled = false;
   };
+  /// A task in line, as it stood when it was looked at.
+  struct Waiting {
+    std::size_t runs;
+    wire::Priority priority;
+  };
   struct Polls {
     std::int64_t last_us = 0;
     std::int64_t restarted_us = -1;
@@ -70,6 +82,7 @@ class StateWatch {
   void check_run_change(const state::Task& task, int run, const state::Run& before, const state::Run& after);
   void check_expiry(const state::Task& task, int run, const state::Run& before, const state::Run& after);
   void check_order(const state::State& state);
+  bool goes_first(const state::Task& waits, const state::Task& taken) const;
   void check_capacity(const state::State& state);
   void check_deadlines(const state::State& state, Time server_now);
   void check_waiting(const state::State& state, Time server_now);
@@ -82,14 +95,16 @@ class StateWatch {
 
   VirtualClock& clock_;
   Oracle& oracle_;
+  GroupBook& groups_;
   Oracle::Fail fail_;
   ReadCold read_cold_;
+  DependencyWatch dependencies_;
   std::map<std::string, NodeId> nodes_;
   std::map<NodeId, Polls> polls_;
   std::map<std::uint64_t, WaitingClaim> waiting_;
   std::map<std::string, Starving> starving_;
   std::map<TaskId, Mirror> mirrors_;
-  std::map<TaskId, int> pending_before_;  // and with which run
+  std::map<TaskId, Waiting> pending_before_;
   std::vector<TaskId> taken_now_;
   std::uint64_t last_commit_ = 0;
   std::uint64_t last_durable_ = 0;

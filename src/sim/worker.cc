@@ -16,6 +16,9 @@ constexpr Duration work_min = seconds(1);
 constexpr Duration work_max = minutes(25);
 constexpr Duration reclaim_wait_min = seconds(5);
 constexpr Duration hanging = hours(1000);
+/// Not every worker knows of claim tokens.
+constexpr double token_chance = 0.7;
+constexpr double ask_again_chance = 0.05;
 constexpr int report_attempts_max = 60;
 constexpr int artifact_attempts_max = 3;
 
@@ -64,6 +67,7 @@ void Worker::crash(Duration down) {
   stop();
   world_.trace.event(env_.uptime_us(), "worker dies", worker_name());
   containers_.clear();
+  claim_token_.clear();
   env_.call_after(down, [this] { start(); });
 }
 
@@ -90,10 +94,9 @@ Worker::Container Worker::make_container(wire::RunRef run) {
   return container;
 }
 
-void Worker::take(const json::object& claim, wire::RunRef run, Container& container) {
+void Worker::renew(const json::object& claim, Container& container) {
   container.signer = signer_of(claim.at("credentials").as_object());
   container.taken_until = time_in(claim, "takenUntil");
-  lives_.back().spawn("run", execute(run));
 }
 
 Async<> Worker::claim_loop() {
@@ -104,11 +107,17 @@ Async<> Worker::claim_loop() {
       co_await slot_free_.wait();
       continue;
     }
-    Answer answer = co_await api_.call(net::Method::post, target, worker_body(free), world_.root, claim_timeout);
+    Random& random = env_.random_source();
+    bool tokens = !claim_token_.empty() || random.chance(token_chance);
+    if (claim_token_.empty() && tokens) claim_token_ = TaskId::random(env_).to_string();
+    CallOptions options{claim_timeout, claim_token_};
+    Answer answer = co_await api_.call(net::Method::post, target, worker_body(free), world_.root, options);
     if (answer.ok()) {
       received(answer);
+      // Asks again as if it had not come, now and then.
+      if (!random.chance(ask_again_chance)) claim_token_.clear();
     } else {
-      co_await env_.sleep(env_.random_source().spread(backoff_min, backoff_max));
+      co_await env_.sleep(random.spread(backoff_min, backoff_max));
     }
   }
 }
@@ -119,10 +128,11 @@ void Worker::received(const Answer& answer) {
     const json::object& claim = element.as_object();
     SeenTask seen = seen_of(claim.at("status"));
     wire::RunRef run{seen.id, claim.at("runId").to_number<int>()};
-    world_.oracle.received_claim(run, worker_name());
+    world_.oracle.received_claim(run, worker_name(), !claim_token_.empty());
     world_.oracle.saw_task(seen, answer.sent_us, env_.uptime_us(), "claim");
     auto [place, fresh] = containers_.emplace(run, make_container(run));
-    if (fresh) take(claim, run, place->second);
+    renew(claim, place->second);
+    if (fresh) lives_.back().spawn("run", execute(run));
   }
 }
 
@@ -154,9 +164,7 @@ Async<bool> Worker::reclaim(wire::RunRef run) {
   if (answer.ok()) {
     api_.saw_status(answer, "reclaim");
     json::value document = value_or_throw(parse_json(answer.body));
-    Container& container = containers_.at(run);
-    container.signer = signer_of(document.at("credentials").as_object());
-    container.taken_until = time_in(document.as_object(), "takenUntil");
+    renew(document.as_object(), containers_.at(run));
     co_return true;
   }
   if (!answer.again()) co_return false;

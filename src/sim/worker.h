@@ -47,7 +47,7 @@ class Worker {
   std::string worker_name() const { return plan_.group + "/" + plan_.id; }
   std::string worker_body(int tasks) const;
   Container make_container(wire::RunRef run);
-  void take(const json::object& claim, wire::RunRef run, Container& container);
+  static void renew(const json::object& claim, Container& container);
 
   Async<> claim_loop();
   Async<> execute(wire::RunRef run);
@@ -64,6 +64,7 @@ class Worker {
   ApiClient api_;
   bool up_ = false;
   std::map<wire::RunRef, Container> containers_;
+  std::string claim_token_;  // of the claim whose answer has not come yet; empty: the next one is a new one
   Event slot_free_;
   std::list<Scope> lives_;  // the last one is the present one; older ones have ended or are about to
 };

@@ -21,6 +21,8 @@ constexpr std::int64_t last_containers_us_max = 10 * minute_us;
 /// So long may a container stay whose run is over, on a node and with a server that nothing is wrong with.
 constexpr std::int64_t overdue_us_max = 4 * minute_us;
 constexpr std::int64_t look_at_containers_every_us = 15 * second_us;
+/// At each look while larger work is under way.
+constexpr double crash_in_work_chance = 0.06;
 /// Small, so that most of what is resolved is read from the disk again; one of these by the seed.
 constexpr std::size_t resolved_in_memory_choices[] = {0, 1, 4, 15, 60};
 
@@ -68,8 +70,11 @@ World::World(Options options)
       env_(clock_, options_.seed, "world"),
       random_(options_.seed, "faults"),
       oracle_([this](std::string what) { fail(std::move(what)); }),
+      groups_(oracle_, [this](std::string what) { fail(std::move(what)); }),
+      events_(oracle_, [this](std::string what) { fail(std::move(what)); }),
+      claims_([this](std::string what) { fail(std::move(what)); }),
       watch_(
-          clock_, oracle_, [this](std::string what) { fail(std::move(what)); },
+          clock_, oracle_, groups_, [this](std::string what) { fail(std::move(what)); },
           [this](TaskId id) { return read_resolved(*disk_.store(), id); }),
       network_(env_, faults_, trace_, *this),
       disk_(env_, faults_),
@@ -77,6 +82,7 @@ World::World(Options options)
                network_,
                faults_,
                oracle_,
+               groups_,
                watch_,
                trace_,
                [this](std::string what) { fail(std::move(what)); },
@@ -116,6 +122,7 @@ void World::log(LogLevel level, std::string_view line) {
 
 void World::on_answer(const Exchange& exchange, const net::Response& response) {
   watch_.request_answered(exchange);
+  if (life_) claims_.answered(life_->server.state(), exchange, response);
   if (response.status != 500) return;
   fail(fmt::format("{} {}: 500: {}", net::method_name(exchange.method), exchange.target, shorten(response.body, 400)));
 }
@@ -126,9 +133,16 @@ std::shared_ptr<store::Store> World::open_store(Life& life) {
   auto store = disk_.open(life.env, life.opened);
   life.opened = true;
   watch_.opened(life.env.now());
-  if (auto wrong = check_disk(*store)) fail("the disk: " + *wrong);
-  if (auto wrong = check_facts(oracle_, *store, clock_.now_us())) fail(*wrong);
+  check_disk_is_right(*store);
   return store;
+}
+
+/// While nothing is written to it.
+void World::check_disk_is_right(store::Store& store) {
+  if (auto wrong = check_disk(store)) fail("the disk: " + *wrong);
+  if (auto wrong = check_facts(oracle_, store, clock_.now_us())) fail(*wrong);
+  if (auto wrong = groups_.check_disk(store)) fail(*wrong);
+  events_.read(store);
 }
 
 void World::start_server() {
@@ -222,6 +236,13 @@ void World::step_done() {
   if (in_trouble()) watch_.trouble();
   if (!life_ || !life_->server.services().leading) return;
   watch_.look(life_->server, life_->env.now());
+  std::uint64_t durable = life_->server.services().commits.durable();
+  if (durable != events_read_through_ && disk_.store()) events_.read(*disk_.store());
+  events_read_through_ = durable;
+  bool works = life_->server.state().table<state::Work>().size() > 0;
+  if (works && faults_.fires(Fault::crash_in_work, random_, crash_in_work_chance)) {
+    crash_server(random_.spread(milliseconds(200), minutes(3)));
+  }
   if (clock_.now_us() >= next_containers_us_) check_containers();
   if (clock_.now_us() < next_compare_us_) return;
   next_compare_us_ = clock_.now_us() + compare_every_us;
@@ -330,8 +351,8 @@ void World::finish() {
   kill_server(true);
   SimEnv look(clock_, options_.seed, "look");
   auto store = disk_.open(look, false);
-  if (auto wrong = check_disk(*store)) fail("the disk: " + *wrong);
-  if (auto wrong = check_facts(oracle_, *store, clock_.now_us())) fail(*wrong);
+  check_disk_is_right(*store);
+  if (failure_.empty()) events_.check_end();
   check_native(*store);
 }
 

@@ -10,6 +10,8 @@
 
 #include "base/log.h"
 #include "server/server.h"
+#include "sim/claim_watch.h"
+#include "sim/event_watch.h"
 #include "sim/native_check.h"
 #include "sim/scratch_directory.h"
 #include "sim/sim_disk.h"
@@ -89,6 +91,7 @@ class World : private NetworkObserver {
 
   void run_until(std::int64_t until_us);
   void step_done();
+  void check_disk_is_right(store::Store& store);
   void compare_disk();
   /// No container stays for long once its run is over.
   void check_containers();
@@ -109,6 +112,9 @@ class World : private NetworkObserver {
   SimEnv env_;  // the network, the disk and the faults
   Random random_;
   Oracle oracle_;
+  GroupBook groups_;
+  EventWatch events_;
+  ClaimWatch claims_;
   StateWatch watch_;
   SimNetwork network_;
   SimDisk disk_;
@@ -123,6 +129,7 @@ class World : private NetworkObserver {
   std::list<User> users_;
   Scope scope_;
   std::uint64_t commits_ = 0;
+  std::uint64_t events_read_through_ = 0;  // the commit
   std::int64_t next_compare_us_ = 0;
   std::int64_t next_containers_us_ = 0;
   std::map<std::string, std::int64_t> overdue_since_us_;  // by container

@@ -100,6 +100,26 @@ TEST(World, FindsContainersThatNobodyRemoves) {
   EXPECT_NE(failure.find("is still on"), std::string::npos) << failure;
 }
 
+struct Finding {
+  PlantedBug bug;
+  std::string_view says;
+};
+constexpr Finding findings[] = {
+    {PlantedBug::failure_releases, "before what it depends on has ended"},
+    {PlantedBug::priority_reset_on_restart, "which is not what was acknowledged"},
+    {PlantedBug::group_resolved_early, "of its tasks are open"},
+    {PlantedBug::sealed_group_takes_tasks, "has joined it"},
+    {PlantedBug::claim_token_ignored, "asked again with its token"},
+    {PlantedBug::events_of_one_task, "events: "},
+};
+
+TEST(World, FindsWhatGoesWrongBetweenTasks) {
+  for (const Finding& finding : findings) {
+    std::string failure = found(finding.bug, "all", 10);
+    EXPECT_NE(failure.find(finding.says), std::string::npos) << finding.says << ": " << failure;
+  }
+}
+
 TEST(World, TwoRunsOfATroubledAgentAreTheSame) {
   constexpr std::string_view faults =
       "worker-crash,agent-restart,agent-disk-full,engine-restart,engine-call-hangs,engine-answer-lost,engine-stream-"

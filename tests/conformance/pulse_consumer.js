@@ -10,12 +10,13 @@ const retryMs = 200;
 const exchanges = [
   'task-defined', 'task-pending', 'task-running', 'artifact-created', 'task-completed', 'task-failed', 'task-exception',
   'task-group-resolved', 'task-group-sealed', 'task-priority-changed', 'task-group-priority-changed',
-].map(name => `exchange/taskcluster-queue/v1/${name}`);
+].map(name => `exchange/taskcluster-queue/v1/${name}`).concat('exchange/gantry/v1/events-lost');
 
 function lineOf(message) {
   const body = JSON.parse(message.content.toString());
   return JSON.stringify({
     event: message.fields.exchange.split('/').pop(),
+    exchange: message.fields.exchange,
     routingKey: message.fields.routingKey,
     redelivered: message.fields.redelivered,
     persistent: message.properties.deliveryMode === 2,

@@ -193,6 +193,8 @@ def live_through_it(world, team):
     new_certificate(team)
     refusals(world, team, one)
     take_over(world, team, one, two)
+    removed_for_good(world, team, two)
+    limited_token(world, team)
 
 
 def certificate_seen(team):
@@ -271,3 +273,42 @@ def take_over(world, team, one, two):
     removed = wait_for("the silence of two", lambda: (lambda e: e if e.code == 0 else None)(team.call("node", "remove", "two")))
     expect_in("is removed", removed.err)
     expect(list(team.nodes()), ["one"])
+
+
+def removed_for_good(world, team, two):
+    """Its credentials are of no use any more, over a restart of the server too; a new token lets it in again."""
+    two.words = tuple(team.agent_words("two", two.data))
+    for number in (None, signal.SIGKILL):
+        if number:
+            team.server.stop(number)
+            team.server.start()
+        two.start()
+        wait_for("it is refused", lambda: "node/team/linux/two was removed" in two.log.read_text())
+        expect(list(team.nodes()), ["one"])
+        two.stop()
+        two.log.write_text("")
+    two.words = tuple(team.agent_words("two", two.data, "--join-token-file", team.token("--uses", "1")))
+    two.start()
+    team.wait_for_nodes("one", "two")
+    two.stop()
+
+
+def limited_token(world, team):
+    """A token for two machines; what was used stays used when the server is killed."""
+    made = team.call("node", "token", "--pool", POOL, "--uses", "2")
+    expect_in(", for 2 machines. On the new node:", made.err)
+    path = world.directory("limited") / "token"
+    path.write_text(made.text)
+    three = team.agent("three", "--join-token-file", path)
+    three.start()
+    team.server.stop(signal.SIGKILL)
+    team.server.start()
+    four = team.agent("four", "--join-token-file", path)
+    four.start()
+    team.wait_for_nodes("three", "four")
+    said = refused(world, *team.agent_words("five", world.directory("five") / "data", "--join-token-file", path))
+    expect_in("the join token is used up: it was for 2 machines", said)
+    expect_in("gantry node token", said)
+    for uses in ("0", "1001", "some"):
+        expect(team.call("node", "token", "--pool", POOL, "--uses", uses).code in (1, 2), True, uses)
+    expect_in("for one machine", team.call("node", "token", "--pool", POOL, "--uses", "1").err)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Events in a real RabbitMQ: a consumer (npm's amqplib) sees every event at least once and in order per task, while the
-broker is killed, restarted and stopped.
+broker is killed, restarted and stopped; over TLS, too. Every message that a consumer gets is held against the schema and
+the routing key that the server publishes for its exchange.
 
 Usage: tests/integration/pulse.py [--tasks N] [--kills N] [PART-OF-A-NAME]
 
@@ -30,6 +31,7 @@ START_SECONDS_MAX = 90
 TASK_QUEUE = "pulse/test"
 LIFE = ["task-defined", "task-pending", "task-running", "task-completed"]
 
+documents = os.path.join(tempfile.mkdtemp(prefix="gantry-pulse-"), "documents.json")
 options = argparse.Namespace(tasks=10_000 if HEAVY else 2_000, kills=5 if HEAVY else 2)
 
 
@@ -43,25 +45,54 @@ def free_ports(count):
     return ports
 
 
-class Broker:
-    """A RabbitMQ of its own; start(), kill() and pause() as often as wanted, always on the same port and data."""
+class Authority:
+    """An authority of its own, with a certificate for localhost: authority(), certificate() and key() are files."""
 
-    def __init__(self):
+    def __init__(self, directory):
+        self.directory = directory
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+        self.openssl("req", "-x509", *curve, "-days", "2", "-subj", "/CN=gantry test authority", "-keyout", "ca.key",
+                     "-out", "ca.pem")
+        with open(self.file("names"), "w") as names:
+            names.write("subjectAltName=DNS:localhost\n")
+        self.openssl("req", *curve, "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request")
+        self.openssl("x509", "-req", "-in", "request", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days",
+                     "1", "-extfile", "names", "-out", "cert.pem")
+
+    def openssl(self, *words):
+        subprocess.run(["openssl", *words], cwd=self.directory, check=True, capture_output=True, timeout=60)
+
+    def file(self, name):
+        return os.path.join(self.directory, name)
+
+
+class Broker:
+    """A RabbitMQ of its own; start(), kill() and signal() as often as wanted, always on the same port and data. With
+    tls=True it speaks nothing but TLS."""
+
+    def __init__(self, tls=False):
         self.directory = tempfile.mkdtemp(prefix="gantry-rabbit-")
         self.port, distribution, self.epmd = free_ports(3)
+        settings = f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+        self.authority = Authority(self.directory) if tls else None
+        if tls:
+            settings = (f"listeners.tcp = none\nlisteners.ssl.1 = 127.0.0.1:{self.port}\n"
+                        f"ssl_options.cacertfile = {self.authority.file('ca.pem')}\n"
+                        f"ssl_options.certfile = {self.authority.file('cert.pem')}\n"
+                        f"ssl_options.keyfile = {self.authority.file('key.pem')}\n")
         with open(os.path.join(self.directory, "rabbitmq.conf"), "w") as file:
-            file.write(f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.console = true\n")
+            file.write(settings + "log.console = true\n")
         open(os.path.join(self.directory, "plugins"), "w").write("[].\n")
         self.environment = dict(
             os.environ, HOME=self.directory, RABBITMQ_CONF_ENV_FILE="/dev/null", ERL_EPMD_PORT=str(self.epmd),
             ERL_EPMD_ADDRESS="127.0.0.1", RABBITMQ_NODENAME=f"gantry-{self.port}@localhost",
-            RABBITMQ_NODE_PORT=str(self.port), RABBITMQ_DIST_PORT=str(distribution),
+            RABBITMQ_DIST_PORT=str(distribution),
             RABBITMQ_CONFIG_FILE=os.path.join(self.directory, "rabbitmq"),
             RABBITMQ_MNESIA_BASE=os.path.join(self.directory, "data"),
             RABBITMQ_LOG_BASE=os.path.join(self.directory, "log"), RABBITMQ_LOGS="-",
             RABBITMQ_ENABLED_PLUGINS_FILE=os.path.join(self.directory, "plugins"),
             RABBITMQ_PID_FILE=os.path.join(self.directory, "pid"))
-        self.url = f"amqp://guest:guest@127.0.0.1:{self.port}"
+        self.url = f"amqps://guest:guest@localhost:{self.port}" if tls else f"amqp://guest:guest@127.0.0.1:{self.port}"
         self.process = None
 
     def __enter__(self):
@@ -106,12 +137,22 @@ class Broker:
             wait_for(lambda: not self.listens(), 10, "the killed broker is gone")
 
 
+def expect_valid(messages):
+    done = subprocess.run(["node", "pulse_check.js", documents], cwd=CONFORMANCE, text=True, capture_output=True,
+                          input="".join(json.dumps(message) + "\n" for message in messages), timeout=120)
+    expect(done.returncode == 0, f"every message is of its schema: {done.stdout}{done.stderr}")
+    print("    " + done.stdout.strip())
+
+
 class Consumer:
     """The node program, its lines read as they come."""
 
     def __init__(self, broker, name="queue/test/events"):
+        environment = dict(os.environ)
+        if broker.authority:
+            environment["NODE_EXTRA_CA_CERTS"] = broker.authority.file("ca.pem")
         self.process = subprocess.Popen(["node", "pulse_consumer.js", broker.url, name], cwd=CONFORMANCE,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+                                        env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         self.messages = []
         self.ready = threading.Event()
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -124,6 +165,9 @@ class Consumer:
     def __exit__(self, kind, error, trace):
         self.process.kill()
         self.process.wait()
+        self.reader.join()
+        if not error and self.messages:
+            expect_valid(self.messages)
 
     def read(self):
         for line in self.process.stdout:
@@ -145,9 +189,28 @@ class Consumer:
 class PulseDev(Dev):
     """A `gantry dev` that sends its events to the broker. Its tasks are claimed by the test itself."""
 
-    def __init__(self, broker):
-        super().__init__()
-        os.environ["GANTRY_PULSE_URL"] = broker.url
+    def __init__(self, broker, url=None, authority=None, arguments=()):
+        super().__init__(arguments=arguments)
+        self.variables = {"GANTRY_PULSE_URL": url or broker.url}
+        if authority:
+            self.variables["SSL_CERT_FILE"] = authority.file("ca.pem")
+
+    def start(self):
+        os.environ.pop("SSL_CERT_FILE", None)
+        os.environ.update(self.variables)
+        super().start()
+        if not os.path.exists(documents):
+            self.write_documents()
+        return self
+
+    def write_documents(self):
+        """What this gantry publishes of its exchanges, for expect_valid()."""
+        def read(path):
+            return json.loads(self.call("GET", path))
+        found = {"exchanges": read("/references/queue/v1/exchanges.json"),
+                 "schemas": [read(path) for path in read("/schemas/manifest.json")["schemas"]]}
+        with open(documents, "w") as file:
+            json.dump(found, file)
 
     def make_task(self, **more):
         task = make_slugid()
@@ -158,11 +221,14 @@ class PulseDev(Dev):
         }, **more))
         return task
 
-    def complete_one(self):
+    def claim_one(self):
+        """The path of the run that was claimed."""
         claim = json.loads(self.call("POST", f"/api/queue/v1/claim-work/{TASK_QUEUE}",
                                      {"workerGroup": "here", "workerId": "tester", "tasks": 1}))["tasks"][0]
-        task = claim["status"]["taskId"]
-        self.call("POST", f"/api/queue/v1/task/{task}/runs/{claim['runId']}/completed", {})
+        return f"/api/queue/v1/task/{claim['status']['taskId']}/runs/{claim['runId']}"
+
+    def complete_one(self):
+        self.call("POST", self.claim_one() + "/completed", {})
 
     def pulse(self):
         """The metrics about the broker."""
@@ -254,6 +320,30 @@ def test_routes_and_tags():
         expect_equal(consumer.messages[-1]["cc"], [], "CC is there without routes, too")
 
 
+def test_every_exchange_has_messages_of_its_schema():
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
+        group = dev.make_task(routes=["index.a.b"], tags={"os": "linux"})
+        member = dev.make_task(taskGroupId=group)
+        cancelled = dev.make_task(taskGroupId=group)
+        dev.call("POST", f"/api/queue/v1/task/{cancelled}/priority", {"newPriority": "low"})
+        dev.call("POST", f"/api/queue/v1/task-group/{group}/priority", {"newPriority": "high"})
+        dev.call("POST", f"/api/queue/v1/task-group/{group}/seal", {})
+        dev.call("POST", f"/api/queue/v1/task/{cancelled}/cancel", {})
+        run = dev.claim_one()
+        dev.call("POST", f"{run}/artifacts/public/here.txt", {
+            "storageType": "reference", "url": "http://localhost/", "contentType": "text/plain",
+            "expires": stamp(datetime.now(timezone.utc) + timedelta(hours=1))})
+        dev.call("POST", f"{run}/completed", {})
+        dev.call("POST", dev.claim_one() + "/failed", {})
+        with open(documents) as file:
+            exchanges = {entry["exchange"] for entry in json.load(file)["exchanges"]["entries"]}
+        wait_for(lambda: {message["event"] for message in consumer.messages} == exchanges, 30, f"all of {exchanges}")
+        wait_for(lambda: dev.pulse()["lag_seconds"] == 0, 30, "all is sent")
+        expect_equal({message["body"]["status"]["taskGroupId"] for message in consumer.messages
+                      if "status" in message["body"]}, {group})
+        expect_equal(tasks_in(consumer.messages), {group, member, cancelled})
+
+
 def test_every_event_through_kills_of_the_broker():
     with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker) as dev:
         kills = 0
@@ -314,18 +404,89 @@ def test_a_broker_that_hangs_or_blocks_loses_nothing():
         expect_all_seen(consumer, tasks, 90)
 
 
+def first_in_log(dev):
+    """The first that a reader from the beginning of the log is told."""
+    stream = dev.call("GET", "/v1/events?after=0&follow=false").decode()
+    return next(json.loads(line[6:]) for line in stream.splitlines() if line.startswith("data: "))
+
+
+def test_a_broker_that_is_away_for_too_long_is_told_what_it_has_lost():
+    arguments = ["--event-log", "64k"]
+    with Broker() as broker, Consumer(broker) as consumer, PulseDev(broker, arguments=arguments) as dev:
+        before = run_lives(dev, 5)
+        expect_all_seen(consumer, before, 30)
+        wait_for(lambda: dev.pulse()["lag_seconds"] == 0, 30, "all is sent")
+        broker.kill()
+        run_lives(dev, 200)
+        wait_for(lambda: first_in_log(dev)["event"] == "events-lost", 30, "the log is trimmed")
+        # What it had read before it was trimmed is in its memory, and not lost; so without that.
+        dev.kill()
+        dev.start()
+        gone = first_in_log(dev)["message"]
+        after = run_lives(dev, 5)
+        broker.start()
+        expect_all_seen(consumer, after, 90)
+        (lost,) = [message["body"] for message in consumer.messages if message["event"] == "events-lost"]
+        expect_equal(lost["last"], gone["last"])
+        expect_equal(lost["count"], lost["last"] - lost["first"] + 1)
+        expect(lost["first"] > len(LIFE) * len(before), "what had been sent is not lost")
+        expect_equal(dev.pulse()["lost"], lost["count"])
+        # It comes where they would have come; what the consumer had not acknowledged may come again.
+        place = [message["event"] for message in consumer.messages].index("events-lost")
+        expect_equal(tasks_in(consumer.messages[:place]), set(before))
+        expect(not tasks_in(consumer.messages[place:]) & set(before), "nothing older comes after it")
+        with open(os.path.join(dev.directory, "messages"), errors="replace") as file:
+            expect(f"the events {lost['first']} to {lost['last']} were dropped" in file.read(), "the log says so")
+
+
+def tasks_in(messages):
+    return {message["body"]["status"]["taskId"] for message in messages if "status" in message["body"]}
+
+
+def refusal_logged(dev):
+    """What gantry says of a broker that it cannot use."""
+    def told():
+        with open(os.path.join(dev.directory, "messages"), errors="replace") as file:
+            return [line for line in file if "events cannot be sent" in line]
+    return wait_for(told, 30, "the refusal is logged")[0]
+
+
 def test_wrong_credentials_are_told_without_them():
-    with Broker() as broker:
-        os.environ["GANTRY_PULSE_URL"] = f"amqp://guest:wrong-secret@127.0.0.1:{broker.port}"
-        dev = Dev()
-        with dev:
-            def told():
-                with open(os.path.join(dev.directory, "messages"), errors="replace") as file:
-                    text = file.read()
-                return text if "events cannot be sent" in text else None
-            text = wait_for(told, 30, "the refusal is logged")
-            expect("ACCESS_REFUSED" in text, "with the broker's reason")
-            expect("wrong-secret" not in text, "and without the password")
+    with Broker() as broker, PulseDev(broker, f"amqp://guest:wrong-secret@127.0.0.1:{broker.port}") as dev:
+        said = refusal_logged(dev)
+        expect("ACCESS_REFUSED" in said, "with the broker's reason")
+        expect("wrong-secret" not in said, "and without the password")
+
+
+def test_events_go_through_tls():
+    with Broker(tls=True) as broker, Consumer(broker) as consumer:
+        with PulseDev(broker, authority=broker.authority) as dev:
+            tasks = run_lives(dev, 20)
+            expect_all_seen(consumer, tasks, 60)
+            expect_equal(dev.pulse()["connected"], 1)
+            broker.kill()
+            broker.start()
+            expect_all_seen(consumer, tasks + run_lives(dev, 20), 90)
+
+
+def test_a_broker_that_is_not_who_it_should_be_gets_nothing():
+    with Broker(tls=True) as broker, tempfile.TemporaryDirectory() as elsewhere, Consumer(broker) as consumer:
+        with PulseDev(broker, authority=Authority(elsewhere)) as dev:  # trusts another authority
+            dev.make_task()
+            said = refusal_logged(dev)
+            print("    " + said.strip())
+            expect("its certificate is not signed by an authority that is trusted here" in said, said)
+            expect("SSL_CERT_FILE" in said, "says what to do")
+            expect_equal(dev.pulse()["connected"], 0)
+        with PulseDev(broker, broker.url.replace("localhost", "127.0.0.1"), authority=broker.authority) as dev:
+            dev.make_task()
+            said = refusal_logged(dev)
+            print("    " + said.strip())
+            expect("its certificate is not for 127.0.0.1" in said, said)
+        with PulseDev(broker, broker.url.replace("amqps", "amqp"), authority=broker.authority) as dev:  # without TLS
+            said = refusal_logged(dev)
+            print("    " + said.strip())
+        expect_equal(consumer.messages, [])
 
 
 def control(broker, *words):
@@ -352,7 +513,10 @@ def main():
         sys.exit(77)
     install_client()
     sys.argv[1:] = [options.name] if options.name else []
-    run_tests(globals())
+    try:
+        run_tests(globals())
+    finally:
+        shutil.rmtree(os.path.dirname(documents), ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -168,12 +168,19 @@ Async<> ContainerWatch::await_exit(Duration patience) {
 
 Async<bool> ContainerWatch::ended_within(Duration limit) {
   bool ended = false;
-  try {
-    engine::ContainerState found = co_await engine_.inspect_container(container_);
-    ended = !found.running && found.finished - found.started <= limit;
-  } catch (const Error& error) {
-    log_warning("{}", error.message());
+  bool known = false;
+  Duration until = env_.uptime() + engine_patience;
+  while (!known && state_ == State::running && env_.uptime() < until) {
+    try {
+      engine::ContainerState found = co_await engine_.inspect_container(container_);
+      known = true;
+      ended = !found.running && found.finished - found.started <= limit;
+    } catch (const Error& error) {
+      log_warning("{}", error.message());
+    }
+    if (!known) co_await exited_.wait_for(env_, retry_pause);
   }
+  if (!known) co_return exit_code_ || state_ == State::engine_lost;
   if (ended) co_await await_exit(exit_follows_state);
   co_return ended && (exit_code_ || state_ == State::engine_lost);
 }

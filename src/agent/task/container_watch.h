@@ -46,8 +46,9 @@ class ContainerWatch {
 
   /// Until the container has exited, or `patience` has passed: for one that has been killed.
   Async<> await_exit(Duration patience);
-  /// When its time is over: whether it had ended before, which this process may not have heard because it stood still.
-  /// Then how it ended is known, or the engine is lost.
+  /// When its time is over: whether it had ended before, which this process may not have heard because it, or the
+  /// engine, stood still. Then how it ended is known, or the engine is lost. An engine that is away is waited
+  /// for, engine_patience at most.
   Async<bool> ended_within(Duration limit);
   /// Until all output of an exited container is in the log; false if the engine stopped giving it before its end.
   Async<bool> drain();

@@ -61,6 +61,22 @@ TEST(TimeLimits, a_container_that_runs_has_not_ended) {
   EXPECT_FALSE(world.env.run(world.watch.ended_within(seconds(60))));
 }
 
+TEST(TimeLimits, a_container_is_not_judged_while_the_engine_is_away) {
+  SmallLog world;
+  world.watch.begin(world.scope, "c", world.attached);
+  world.env.settle();
+  std::optional<bool> in_time;
+  world.engine.go_away();
+  world.engine.exit_code = 0;
+  world.scope.spawn("ask", ask_in_time(world, in_time));
+  world.env.advance(seconds(30));
+  EXPECT_FALSE(in_time.has_value());
+  world.engine.away = false;
+  world.env.advance(seconds(5));
+  EXPECT_EQ(in_time, true) << "it ended in time, and nobody knows how";
+  EXPECT_EQ(world.watch.state(), State::engine_lost);
+}
+
 TEST(LogLimits, a_message_of_two_lines_is_one_line_of_the_log) {
   EXPECT_EQ(one_line("no space left\ntry again\r\nlater\n"), "no space left try again  later");
   EXPECT_EQ(one_line(""), "");

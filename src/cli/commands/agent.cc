@@ -4,6 +4,8 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "agent/enrolment.h"
+#include "agent/limits.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "cli/agent_process.h"
@@ -45,11 +47,29 @@ std::string worker_id_of(const std::string& name) {
   throw UsageError(fmt::format("--name \"{}\" cannot be a worker's name", name), "use 1 to 38 of [a-zA-Z0-9-_]");
 }
 
+/// Of a node that was removed, or by another server's root. Who cannot be reached has not refused.
+Async<bool> is_refused(Env& env, const Wanted& wanted, const wire::Enrolment& known) {
+  auto server = server_api(env, wanted.process.server);
+  NodeId node = agent::agent_id(env, wanted.process.agent.data_directory);
+  auto signer = std::make_shared<const wire::HawkSigner>(known.credentials);
+  try {
+    co_await server->post_json(signer, fmt::format("/v1/nodes/{}/renew", node.to_string()), "{}",
+                               agent::request_timeout);
+  } catch (const Error& error) {
+    co_return error.code() == ErrorCode::not_authenticated;
+  }
+  co_return false;
+}
+
+/// The credentials that there are, unless they have expired, or there is a token and the server does not take them.
 Async<wire::Enrolment> enrol(Env& env, const Wanted& wanted) {
   const std::string& directory = wanted.process.agent.data_directory;
   auto known = agent::read_enrolment(directory);
-  if (known && known->expires > env.now()) co_return *known;
+  bool live = known && known->expires > env.now();
   std::string token = join_token(wanted);
+  if (live && token.empty()) co_return *known;
+  bool refused = live && co_await is_refused(env, wanted, *known);
+  if (live && !refused) co_return *known;
   if (token.empty()) {
     throw Error(ErrorCode::not_authenticated,
                 known ? "this machine's credentials have expired, and there is no join token"

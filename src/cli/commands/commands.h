@@ -30,6 +30,8 @@ std::vector<Command> all_commands();
 
 // What the commands that start an agent have in common (agent.cc). The readers throw UsageError.
 Option pulse_url_file_option();  // server.cc
+Option event_log_option();
+std::int64_t event_log_of(const Arguments& arguments);  // bytes; 0: not given
 Option engine_option();
 Option slots_option();
 Option log_limit_option();

@@ -18,6 +18,7 @@ int run(const Arguments& arguments) {
   settings.listener.insecure = arguments.flag("insecure");
   settings.abort_tasks = arguments.flag("abort-tasks");
   settings.pulse_url = find_pulse_url(arguments.text("pulse-url-file"));
+  settings.event_log_bytes_max = event_log_of(arguments);
   settings.slots = slots_of(arguments);
   settings.log_bytes_max = log_limit_of(arguments);
   return run_dev(settings);
@@ -39,6 +40,7 @@ Command dev_command() {
                    .help = "where to listen; port 0 takes a free one",
                    .otherwise = "127.0.0.1:7070"},
                   pulse_url_file_option(),
+                  event_log_option(),
                   engine_option(),
                   slots_option(),
                   log_limit_option(),

@@ -86,7 +86,7 @@ std::string about_group(const json::value& message) {
   return text;
 }
 
-/// "2026-11-20T00:00:00.000Z  task-completed  <task>  prov/queue  run 0  on group/worker"
+/// "2026-11-20T00:00:00.000Z  task-completed         <task>  prov/queue  run 0  on group/worker"
 std::string line_of(const json::value& event, const Style& style) {
   std::string_view kind = text_at(event, "event");
   const json::value& message = value_at(event, "message");
@@ -96,7 +96,7 @@ std::string line_of(const json::value& event, const Style& style) {
   } else {
     text = value_at(message, "status").is_object() ? about_task(kind, message) : about_group(message);
   }
-  std::string name = fmt::format("{:<19}", kind);
+  std::string name = fmt::format("{:<21}", kind);
   if (kind == "task-completed") name = style.green(name);
   if (kind == "task-failed" || kind == "task-exception" || kind == "events-lost") name = style.red(name);
   return fmt::format("{}  {}  {}\n", style.dim(text_at(event, "time")), name, text);

@@ -78,6 +78,10 @@ Async<int> list_tasks(std::shared_ptr<Client> client, Arguments arguments) {
   co_return exit_ok;
 }
 
+std::string count_text(std::int64_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 void print_answer(const json::value& answer, const Arguments& arguments, const std::string& sentence) {
   if (arguments.text("output") != "table") {
     print_document(answer, arguments.text("output"));
@@ -98,8 +102,8 @@ Async<int> cancel(std::shared_ptr<Client> client, Arguments arguments) {
   if (arguments.flag("seal")) co_await client->post(queue_path(id, "/seal"), "{}");
   json::value answer = co_await client->post(queue_path(id, "/cancel"), "{}");
   print_answer(answer, arguments,
-               fmt::format("group {}: {} of {} tasks are cancelled", id, number_at(answer, "cancelledCount"),
-                           number_at(answer, "taskGroupSize")));
+               fmt::format("group {}: cancelled {} of its {}", id, number_at(answer, "cancelledCount"),
+                           count_text(number_at(answer, "taskGroupSize"), "task")));
   co_return exit_ok;
 }
 
@@ -107,8 +111,8 @@ Async<int> prioritize(std::shared_ptr<Client> client, Arguments arguments) {
   std::string id = group_argument(arguments);
   json::value answer = co_await client->post(queue_path(id, "/priority"), priority_body(arguments));
   print_answer(answer, arguments,
-               fmt::format("group {}: {} tasks get priority {}", id, number_at(answer, "tasksAffected"),
-                           text_at(answer, "newPriority")));
+               fmt::format("group {}: priority {} for {}", id, text_at(answer, "newPriority"),
+                           count_text(number_at(answer, "tasksAffected"), "task")));
   co_return exit_ok;
 }
 

@@ -13,11 +13,16 @@ Async<int> token(std::shared_ptr<Client> client, Arguments arguments) {
   std::string body;
   JsonWriter out(body);
   out.begin_object().field("pool", arguments.text("pool"));
-  out.field("ttlSeconds", arguments.duration("ttl") / seconds(1)).end_object();
+  out.field("ttlSeconds", arguments.duration("ttl") / seconds(1));
+  bool limited = arguments.has("uses");
+  if (limited) out.field("uses", arguments.count("uses"));
+  out.end_object();
   json::value answer = co_await client->post("/v1/join-tokens", std::move(body));
   print(fmt::format("{}\n", text_at(answer, "token")));
-  say(fmt::format("Valid until {}. On the new node:\n  gantry agent --server {} --join-token-file FILE",
-                  text_at(answer, "expires"), client->url()));
+  std::string machines = "any number of machines";
+  if (limited) machines = arguments.count("uses") == 1 ? "one machine" : arguments.text("uses") + " machines";
+  say(fmt::format("Valid until {}, for {}. On the new node:\n  gantry agent --server {} --join-token-file FILE",
+                  text_at(answer, "expires"), machines, client->url()));
   co_return exit_ok;
 }
 
@@ -56,7 +61,7 @@ std::vector<Command> node_commands() {
   return {
       {.path = "node token",
        .summary = "Make a token with which machines become nodes of a pool",
-       .details = "It is printed alone on stdout. Whoever has it may join as many machines as they like until it\n"
+       .details = "It is printed alone on stdout. Whoever has it may join as many machines as --uses says until it\n"
                   "expires, so keep it in a file that only you can read, and out of command lines.",
        .options = {{.name = "pool",
                     .kind = ValueKind::queue,
@@ -68,13 +73,20 @@ std::vector<Command> node_commands() {
                     .value = "TIME",
                     .help = "how long it can be used: 1m to 7d",
                     .otherwise = "1h"},
+                   {.name = "uses",
+                    .kind = ValueKind::count,
+                    .value = "N",
+                    .help = "how many machines may join with it: 1 to 1000; default: any number"},
                    url_option(),
                    data_dir_option()},
-       .examples = {{"gantry node token --pool team/linux --ttl 10m > token", "For the machines of one pool."}},
+       .examples = {{"gantry node token --pool team/linux --uses 1 --ttl 10m > token", "For one machine."},
+                    {"gantry node token --pool team/linux > token", "For the machines of one pool."}},
        .run = run_token},
       {.path = "node remove",
        .summary = "Remove a node that has stopped",
-       .details = "What it still holds is given to others. A node whose agent runs cannot be removed: stop that first.",
+       .details =
+           "What it still holds is given to others, and its credentials count no more: to come back it needs a new\n"
+           "join token. A node whose agent runs cannot be removed: stop that first.",
        .arguments = {{.name = "NODE", .help = "the node's name or id"}},
        .options = {url_option(), data_dir_option()},
        .examples = {{"gantry node remove builder-3", "It no longer shows in gantry nodes."}},

@@ -58,6 +58,7 @@ int run(const Arguments& arguments) {
   set_log_level(arguments.flag("verbose") ? LogLevel::debug : LogLevel::info);
   ServerProcessSettings wanted;
   wanted.pulse_url = find_pulse_url(arguments.text("pulse-url-file"));
+  wanted.event_log_bytes_max = event_log_of(arguments);
   wanted.data = data_directory(arguments.text("data-dir"));
   wanted.listener.listen = arguments.text("listen");
   wanted.listener.public_url = public_url(arguments);
@@ -88,6 +89,24 @@ Option pulse_url_file_option() {
               "$GANTRY_PULSE_URL"};
 }
 
+Option event_log_option() {
+  return {.name = "event-log",
+          .kind = ValueKind::size,
+          .value = "SIZE",
+          .help =
+              "how much is kept of the events, for a RabbitMQ that is away and for gantry events; default: 10g, "
+              "without a RabbitMQ 100m"};
+}
+
+std::int64_t event_log_of(const Arguments& arguments) {
+  constexpr std::int64_t bytes_min = 64 << 10;
+  constexpr std::int64_t bytes_max = std::int64_t{1} << 40;
+  if (!arguments.has("event-log")) return 0;
+  std::int64_t bytes = arguments.size_bytes("event-log");
+  if (bytes < bytes_min || bytes > bytes_max) throw UsageError("--event-log: must be 64k to 1t");
+  return bytes;
+}
+
 Command server_command() {
   return {
       .path = "server",
@@ -111,6 +130,7 @@ Command server_command() {
                    .kind = ValueKind::flag,
                    .help = "allow to listen beyond this machine without TLS"},
                   pulse_url_file_option(),
+                  event_log_option(),
                   verbose_option()},
       .examples = {{"gantry server --listen 0.0.0.0:7443 --tls-cert cert.pem --tls-key key.pem --public-url "
                     "https://gantry.example:7443",

@@ -150,6 +150,13 @@ Async<int> logs(std::shared_ptr<Client> client, Arguments arguments) {
   co_return exit_ok;
 }
 
+/// What became of it: the API calls it an exception, and one that had ended before is not cancelled any more.
+std::string_view cancelled_text(const json::value& status) {
+  const json::array& runs = array_at(status, "runs");
+  bool cancelled = !runs.empty() && text_at(runs.back(), "reasonResolved") == "canceled";
+  return cancelled ? "cancelled" : text_at(status, "state");
+}
+
 Async<int> cancel(std::shared_ptr<Client> client, Arguments arguments) {
   int failed = 0;
   std::vector<std::string> ids = arguments.arguments("TASK");
@@ -158,7 +165,7 @@ Async<int> cancel(std::shared_ptr<Client> client, Arguments arguments) {
     try {
       if (!TaskId::parse(id)) throw Error(ErrorCode::invalid_input, "is not a task id");
       json::value answer = co_await client->post(fmt::format("/api/queue/v1/task/{}/cancel", id), "{}");
-      say(fmt::format("task {}: {}", id, text_at(value_at(answer, "status"), "state")));
+      say(fmt::format("task {}: {}", id, cancelled_text(value_at(answer, "status"))));
     } catch (const Error& error) {
       failure = error;
     }

@@ -41,7 +41,8 @@ std::string claimer_text(const json::value& claimer) {
   } else {
     text += ": has room";
   }
-  if (node) text += fmt::format(", last heard of {} ms ago", number_at(claimer, "lastPollMsAgo"));
+  if (node)
+    text += fmt::format(", last heard of {} ago", format_duration(Duration(number_at(claimer, "lastPollMsAgo"))));
   if (auto last = text_at(claimer, "lastActive"); !last.empty()) text += fmt::format(", last claimed at {}", last);
   if (auto trouble = text_at(claimer, "trouble"); !trouble.empty()) text += fmt::format(", in trouble: {}", trouble);
   return text + "\n";

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "core/grid/join.h"
+
 namespace gantry::grid {
 namespace {
 
@@ -48,6 +50,7 @@ Result<void> remove_node(state::Transaction& tx, NodeId id) {
   if (!tx.state().allocations_on(id).empty()) {
     return Error(ErrorCode::conflict, fmt::format("node {} still holds runs", id.to_string()));
   }
+  TRY(revoke_node(tx, *tx.find<state::Node>(id)));
   tx.erase<state::Node>(id);
   return success();
 }

@@ -11,7 +11,8 @@ namespace gantry::grid {
 /// it holds nothing, this one takes its place, as an agent does whose data directory was lost.
 Result<void> register_node(state::Transaction& tx, state::Node node, bool other_is_silent = false);
 
-/// Takes a node out of the ledger. It must hold nothing (queue::expire_node first). Errors: not_found, conflict.
+/// Takes a node out of the ledger, and its credentials from it. It must hold nothing (queue::expire_node first).
+/// Errors: not_found, conflict, unavailable.
 Result<void> remove_node(state::Transaction& tx, NodeId id);
 
 }  // namespace gantry::grid

@@ -5,6 +5,7 @@
 #include <boost/json/serialize.hpp>
 #include <fmt/format.h>
 
+#include "base/planted.h"
 #include "core/queue/status.h"
 #include "core/state/stored.h"
 
@@ -74,6 +75,7 @@ class RowBuilder {
       row.value = std::make_shared<const std::string>(text_of(draft));
       tx_.put_row(state::TableId::outbox, {row.first, {}}, row.value);
       rows.push_back(std::move(row));
+      if (planted(PlantedBug::events_of_one_task)) return;
     }
   }
 
@@ -252,13 +254,22 @@ class RowReader {
     return index < runs->get_array().size() ? runs->get_array()[index].if_object() : nullptr;
   }
 
+  /// A task is defined before it is scheduled, although both may have been one decision.
+  std::string status_when_defined() const {
+    json::object status = *subject_;
+    status["state"] = name_of(state::TaskState::unscheduled);
+    status["runs"] = json::array();
+    return json::serialize(status);
+  }
+
   void write_task_message(wire::PulseMessage& message, const json::object& event) {
     static const json::object none;
     const json::object* run = run_of(event);
     bool with_worker = message.kind != EventKind::task_pending && run;
     const json::object& worker = with_worker ? *run : none;
     JsonWriter out(message.body);
-    out.begin_object().field("version", 1).key("status").raw(status_);
+    out.begin_object().field("version", 1);
+    out.key("status").raw(message.kind == EventKind::task_defined ? status_when_defined() : status_);
     copy_field(out, event, "runId");
     copy_field(out, worker, "workerGroup");
     copy_field(out, worker, "workerId");

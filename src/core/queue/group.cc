@@ -88,7 +88,7 @@ Result<void> join_group(state::Transaction& tx, const Task& task) {
                              task.group.to_string(), scheduler, task.scheduler),
                  "all tasks of a group must have the same schedulerId");
   }
-  if (group && group->sealed != Time()) {
+  if (group && group->sealed != Time() && !planted(PlantedBug::sealed_group_takes_tasks)) {
     return Error(ErrorCode::conflict,
                  fmt::format("task group {} was sealed at {}", task.group.to_string(), format_time(group->sealed)),
                  "a sealed group takes no more tasks; use a new taskGroupId");
@@ -151,7 +151,7 @@ void note_if_group_resolved(state::Transaction& tx, TaskId id) {
   if (!planted(PlantedBug::group_resolved_early)) {
     if (!tx.state().open_in_group(task.group).empty()) return;
     const Task* root = task.group == id ? nullptr : root_of(tx.state(), task.group);
-    if (root && !root->resolved()) return;
+    if (root && !root->resolved() && !planted(PlantedBug::group_root_forgotten)) return;
   }
   tx.add_change(group_change(Change::Kind::group_resolved, task.group, task.scheduler));
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "core/queue/events.h"
 #include "core/testing/queue_world.h"
 
 namespace gantry::queue {
@@ -84,6 +85,60 @@ TEST_F(PlantedTest, ClaimTokenIgnored) {
   };
   TaskId first = claim_again();
   EXPECT_NE(claim_again(), first);
+}
+
+TEST_F(PlantedTest, SealedGroupTakesTasks) {
+  planted_bug = PlantedBug::sealed_group_takes_tasks;
+  TaskId root = create();
+  ASSERT_TRUE(decide([&](state::Transaction& tx) { return seal_group(tx, root); }));
+  TaskId late = create({.group = root});
+  EXPECT_EQ(task(late).group, root);
+}
+
+TEST_F(PlantedTest, GroupRootForgotten) {
+  planted_bug = PlantedBug::group_root_forgotten;
+  TaskId root = create();
+  resolve(create({.group = root}));
+  EXPECT_TRUE(changed(Change::Kind::group_resolved));
+}
+
+TEST_F(PlantedTest, WorkStopsAtFirstStep) {
+  planted_bug = PlantedBug::work_stops_at_first_step;
+  TaskId root = create();
+  for (int i = 0; i < 120; ++i) create({.group = root});
+  ASSERT_TRUE(decide([&](state::Transaction& tx) { return seal_group(tx, root); }));
+  ASSERT_TRUE(decide([&](state::Transaction& tx) { return cancel_group(tx, root); }));
+  EXPECT_EQ(work(), 0);
+  EXPECT_FALSE(open_tasks(state, root).empty());
+}
+
+TEST_F(PlantedTest, MetBitsNotStored) {
+  planted_bug = PlantedBug::met_bits_not_stored;
+  TaskId first = create();
+  TaskId last = create({.dependencies = {first, create()}});
+  resolve(first);
+  ASSERT_EQ(task(last).waits->left, 1u);
+  EXPECT_EQ(state::decode_task(1, encode(task(last))).value().waits->left, 2u);
+}
+
+TEST_F(PlantedTest, RetryReleases) {
+  planted_bug = PlantedBug::retry_releases;
+  TaskId first = create({.retries = 1});
+  TaskId second = create({.dependencies = {first}, .any_outcome = true});
+  resolve(first, ReasonResolved::worker_shutdown);
+  EXPECT_EQ(runs(second), "pending scheduled");
+}
+
+TEST_F(PlantedTest, EventsOfOneTask) {
+  planted_bug = PlantedBug::events_of_one_task;
+  TaskId first = create();
+  create({.dependencies = {first}, .any_outcome = true});
+  state::Transaction tx(state, now);
+  ASSERT_TRUE(queue::cancel(tx, first));  // which releases the other
+  std::vector<EventRow> rows;
+  add_event_rows(tx, rows);
+  EXPECT_EQ(rows.size(), 1u);
+  finish(tx);
 }
 
 }  // namespace

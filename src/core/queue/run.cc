@@ -92,6 +92,7 @@ void end_run(state::Transaction& tx, TaskId id, TaskState outcome, ReasonResolve
   tx.add_change({Change::Kind::task_resolved, id, run, {}, {}});
   if (retried) {
     tx.add_change({Change::Kind::task_pending, id, run + 1, tx.find<Task>(id)->task_queue, {}});
+    if (planted(PlantedBug::retry_releases)) release_dependents(tx, id, outcome == TaskState::completed);
     return;
   }
   release_dependents(tx, id, outcome == TaskState::completed);

@@ -1,5 +1,6 @@
 #include "core/queue/work.h"
 
+#include "base/planted.h"
 #include "core/queue/group.h"
 #include "core/queue/limits.h"
 #include "core/queue/priority.h"
@@ -65,7 +66,7 @@ bool for_open_tasks(state::Transaction& tx, Work& work, std::size_t operations,
 void start_work(state::Transaction& tx, Work work, bool (*first_step)(state::Transaction&, Work&)) {
   work.through = tx.state().last_sequence();
   work.created = tx.now();
-  if (first_step(tx, work)) return;
+  if (first_step(tx, work) || planted(PlantedBug::work_stops_at_first_step)) return;
   work.id = tx.next_sequence();
   tx.insert(std::move(work));
 }

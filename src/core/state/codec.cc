@@ -108,10 +108,13 @@ constexpr std::string_view task_fields[] = {"v",        "id",      "queue",     
 
 void add_waits(JsonWriter& out, const Waits& waits) {
   std::string bits;
+  bool forgotten = planted(PlantedBug::met_bits_not_stored);
+  std::size_t left = forgotten ? waits.on->size() : waits.left;
   for (std::uint64_t word : waits.met) {
+    if (forgotten) word = 0;
     for (int shift = 0; shift < 64; shift += 8) bits += static_cast<char>(word >> shift & 0xff);
   }
-  out.key("waits").begin_object().field("left", static_cast<std::int64_t>(waits.left));
+  out.key("waits").begin_object().field("left", static_cast<std::int64_t>(left));
   if (waits.any_outcome) out.field("anyOutcome", true);
   if (waits.until_scheduled) out.field("untilScheduled", true);
   out.field("met", base64_encode(bits)).end_object();

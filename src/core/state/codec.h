@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "core/state/access_records.h"
+#include "core/state/join_records.h"
 #include "core/state/neighbour_records.h"
 #include "core/state/records.h"
 
@@ -26,6 +27,8 @@ std::string encode(const IndexedTask& indexed);
 std::string encode(const IndexNamespace& space);
 std::string encode(const StoredObject& object);
 std::string encode(const PurgeRequest& request);
+std::string encode(const JoinToken& token);
+std::string encode(const RemovedNode& node);
 
 /// Errors are `corrupt` (it is not what was written) or `unsupported` (a newer version).
 Result<Task> decode_task(std::uint64_t sequence, std::string_view bytes);
@@ -57,6 +60,10 @@ template <>
 Result<StoredObject> decode<StoredObject>(const Key& key, std::string_view bytes);
 template <>
 Result<PurgeRequest> decode<PurgeRequest>(const Key& key, std::string_view bytes);
+template <>
+Result<JoinToken> decode<JoinToken>(const Key& key, std::string_view bytes);
+template <>
+Result<RemovedNode> decode<RemovedNode>(const Key& key, std::string_view bytes);
 
 /// Key of an artifact or allocation behind its task's sequence.
 std::string artifact_key_name(int run, std::string_view name);

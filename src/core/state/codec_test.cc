@@ -200,5 +200,26 @@ TEST(Codec, DamageIsCorruptAndSaysWhere) {
   EXPECT_FALSE(decode_allocation(1, "{\"v\":1}"));
 }
 
+TEST(Codec, HowNodesJoinedAndWereRemoved) {
+  JoinToken token{
+      "id", {{numbered_id<NodeTag>(1), then}, {numbered_id<NodeTag>(2), then + seconds(1)}}, then + hours(1)};
+  auto read = decode<JoinToken>(JoinToken::store_key(token.id), encode(token));
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read.value().id, "id");
+  EXPECT_EQ(read.value().expires, token.expires);
+  ASSERT_EQ(read.value().uses.size(), 2u);
+  EXPECT_EQ(read.value().uses[1].node, token.uses[1].node);
+  EXPECT_EQ(read.value().uses[1].at, token.uses[1].at);
+  EXPECT_FALSE(decode<JoinToken>({0, "id"}, R"({"v":1,"expires":1,"uses":7})"));
+  EXPECT_FALSE(decode<JoinToken>({0, "id"}, R"({"v":1,"expires":1,"uses":[7]})"));
+  RemovedNode node{"node/a/b/c", numbered_id<NodeTag>(1), then, then + days(30)};
+  auto removed = decode<RemovedNode>(RemovedNode::store_key(node.client_id), encode(node));
+  ASSERT_TRUE(removed);
+  EXPECT_EQ(removed.value().client_id, node.client_id);
+  EXPECT_EQ(removed.value().node, node.node);
+  EXPECT_EQ(removed.value().removed, node.removed);
+  EXPECT_EQ(removed.value().expires, node.expires);
+}
+
 }  // namespace
 }  // namespace gantry::state

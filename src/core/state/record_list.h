@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/state/access_records.h"
+#include "core/state/join_records.h"
 #include "core/state/neighbour_records.h"
 #include "core/state/records.h"
 #include "core/state/table.h"
@@ -44,6 +45,6 @@ struct RecordList {
 };
 
 using AllRecords = RecordList<Task, Artifact, Allocation, Node, Group, Work, Client, Role, Secret, Worker, TaskQueue,
-                              IndexedTask, IndexNamespace, StoredObject, PurgeRequest>;
+                              IndexedTask, IndexNamespace, StoredObject, PurgeRequest, JoinToken, RemovedNode>;
 
 }  // namespace gantry::state

@@ -124,6 +124,7 @@ void State::reindex(const Task* before, const Task* after) {
   bool pending_before = is_pending(before);
   bool pending_after = is_pending(after);
   bool moved = pending_before && pending_after && pending_key(*before) != pending_key(*after);
+  moves_in_line_ += moved ? 1 : 0;
   if (pending_before && (!pending_after || moved)) index_pending(*before, false);
   if (pending_after && (!pending_before || moved)) index_pending(*after, true);
   move_entry(deadlines_, id, deadline_of(before), deadline_of(after));

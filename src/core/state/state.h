@@ -78,6 +78,9 @@ class State {
   /// True if some native node claims from this queue.
   bool is_native_queue(const std::string& task_queue) const { return native_queues_.contains(task_queue); }
 
+  /// How often a task that waits in line has got another place in it.
+  std::uint64_t moves_in_line() const { return moves_in_line_; }
+
   std::uint64_t last_commit() const { return last_commit_; }
   std::uint64_t last_sequence() const { return last_sequence_; }
   /// Number of the newest event in the outbox.
@@ -152,6 +155,7 @@ class State {
   std::map<std::pair<std::string, std::string>, NodeId> workers_;
   boost::unordered_flat_set<TaskId> artifacts_loaded_;
   std::deque<TaskId> resolved_;  // oldest first; an id may be there twice, or stand for a task that runs again
+  std::uint64_t moves_in_line_ = 0;
   std::uint64_t last_commit_ = 0;
   std::uint64_t last_sequence_ = 0;
   std::uint64_t last_event_ = 0;

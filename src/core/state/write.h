@@ -35,8 +35,10 @@ enum class TableId : std::uint8_t {
   purge_request,    // by name: "<provisioner>/<workerType>/<cache>"; all of these are in memory
   object,           // by name: the object's name; cold. What the object service stores, not artifacts of type s3
   outbox,           // by sequence: number of the first event in it; what happened, for other systems (design 3.8)
+  join_token,       // by name: the token's id; all of these are in memory. Only those that may be used so many times
+  removed_node,     // by name: the client id that the node had; all of these are in memory
 };
-inline constexpr int table_count = 23;
+inline constexpr int table_count = 25;
 
 /// How a table's keys look; the store lays each shape out as suits it.
 enum class KeyShape : std::uint8_t { by_sequence, by_sequence_and_name, by_name };
@@ -71,6 +73,8 @@ inline constexpr TableInfo tables[table_count] = {
     {TableId::purge_request, "purge_request", KeyShape::by_name},
     {TableId::object, "object", KeyShape::by_name},
     {TableId::outbox, "outbox", KeyShape::by_sequence},
+    {TableId::join_token, "join_token", KeyShape::by_name},
+    {TableId::removed_node, "removed_node", KeyShape::by_name},
 };
 
 /// The unused half of a key is 0 or empty. Keys of one table are ordered by (sequence, name as bytes).

@@ -316,9 +316,7 @@ Async<net::Response> list_latest_artifacts(Services& services, Call& call) {
 }  // namespace
 
 void add_artifact_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string task = "/api/queue/v1/task/:taskId";
   const std::string run = task + "/runs/:runId";
   using enum net::Method;

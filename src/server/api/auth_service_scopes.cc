@@ -144,10 +144,14 @@ Async<net::Response> test_authenticate_get(Services& services, Call& call) {
 }  // namespace
 
 void add_scope_routes(Router& router, Services& services) {
-  auto add = [&](net::Method method, const char* path, const char* name,
-                 Async<net::Response> (*handler)(Services&, Call&), bool authenticated = true) {
-    auto bound = [&services, handler](Call& call) { return handler(services, call); };
-    router.add({method, std::string("/api/auth/v1") + path, name, Dialect::taskcluster, bound, authenticated, {}});
+  auto add = [&](net::Method method, const char* path, const char* name, Handler handler, bool authenticated = true) {
+    router.add({method,
+                std::string("/api/auth/v1") + path,
+                name,
+                Dialect::taskcluster,
+                Bind{services}(handler),
+                authenticated,
+                {}});
   };
   using enum net::Method;
   add(post, "/scopes/expand", "expandScopes", expand_scopes);

@@ -1,4 +1,5 @@
 // Claims and their ends: claimWork, reclaim, reports, and what native agents add.
+#include <boost/json/stream_parser.hpp>
 #include <fmt/format.h>
 
 #include "base/planted.h"
@@ -25,14 +26,20 @@ constexpr state::ReasonResolved worker_exceptions[] = {
 
 constexpr ObjectReader::TextRule identifier_rule{1, 38, wire::is_identifier, "1 to 38 of [a-zA-Z0-9-_]"};
 
-/// The scopes that a definition grants its task. In the canonical spelling the first unescaped `,"scopes":` is the key.
+/// The scopes that a definition grants its task. In the canonical spelling the first unescaped `,"scopes":` is the key,
+/// so the rest, a payload perhaps of megabytes, need not be read.
 std::vector<std::string> granted_scopes(const std::string& definition) {
-  static constexpr std::string_view none = ",\"scopes\":[]";
-  std::size_t at = definition.find(",\"scopes\":");
-  if (at == std::string::npos || std::string_view(definition).substr(at, none.size()) == none) return {};
+  static constexpr std::string_view key = ",\"scopes\":";
+  std::size_t at = definition.find(key);
+  if (at == std::string::npos) return {};
+  std::string_view list = std::string_view(definition).substr(at + key.size());
+  if (list.starts_with("[]")) return {};
+  json::stream_parser parser;
+  json::error_code error;
+  parser.write_some(list.data(), list.size(), error);
+  if (error || !parser.done()) throw Error(ErrorCode::corrupt, "a stored definition has no list of scopes");
   std::vector<std::string> scopes;
-  json::value document = value_or_throw(parse_json(definition));
-  for (const auto& scope : document.at("scopes").as_array()) scopes.emplace_back(scope.as_string());
+  for (const auto& scope : parser.release().as_array()) scopes.emplace_back(scope.as_string());
   return scopes;
 }
 
@@ -101,19 +108,27 @@ Claimed claimed_now(state::Transaction& tx, const queue::Claim& claim) {
   return claimed;
 }
 
-std::string claim_element(Services& services, const Claimed& claimed, const Worker& worker,
-                          const std::string& stored_definition) {
+void append_claim(JsonWriter& out, Services& services, const Claimed& claimed, const Worker& worker,
+                  const std::string& stored_definition) {
   std::string changed;
   std::string_view definition = current_definition(claimed.priority, stored_definition, changed);
-  std::string body;
-  body.reserve(definition.size() + 2560);
-  JsonWriter out(body);
   out.begin_object().key("status").raw(claimed.status).field("runId", claimed.claim.run);
   out.field("workerGroup", worker.group).field("workerId", worker.id).field("takenUntil", claimed.claim.taken_until);
   out.key("task").raw(definition);
   append_credentials(out, run_credentials(services, claimed.claim, worker.group, worker.id, stored_definition));
   out.end_object();
-  return body;
+}
+
+/// What a claim takes in an answer beside its task's definition, roughly.
+constexpr std::size_t claim_bytes = 2560;
+
+net::Response claim_response(Services& services, const Claimed& claimed, const Worker& worker,
+                             const std::string& definition) {
+  std::string body;
+  body.reserve(definition.size() + claim_bytes);
+  JsonWriter out(body);
+  append_claim(out, services, claimed, worker, definition);
+  return json_response(std::move(body));
 }
 
 void give_back(Services& services, const std::vector<Claimed>& claims, const Worker& worker) {
@@ -157,9 +172,13 @@ bool would_get(const Services& services, const queue::WorkerName& worker) {
 /// worker waits as well, so that it does not ask in a tight loop.
 Async<std::vector<Claimed>> wait_for_claims(Services& services, Call& call, ClaimAttempt attempt) {
   Duration until = services.env.uptime() + services.long_poll;
+  const queue::WorkerName& name = attempt.worker;
+  NodeId node = services.commits.state().node_of_worker(name.group, name.id);
   bool seen = false;
   for (;;) {
     std::uint64_t version = 0;
+    // A node that was removed while it waited gets no more work: its next request is refused.
+    if (services.commits.state().node_of_worker(name.group, name.id) != node) co_return std::vector<Claimed>();
     std::vector<Claimed> claimed = try_claim(services, attempt, seen, version);
     seen = true;
     if (!claimed.empty()) {
@@ -183,13 +202,15 @@ Async<net::Response> claim_work(Services& services, Call& call) {
   call.require(fmt::format("queue:worker-id:{}/{}", worker.group, worker.id));
   std::vector<Claimed> claims =
       co_await wait_for_claims(services, call, {{task_queue, worker.group, worker.id}, worker.tasks, token});
-  std::string answer = "{\"tasks\":[";
+  std::string answer;
+  JsonWriter out(answer);
+  out.begin_object().key("tasks").begin_array();
   std::exception_ptr failure;
   try {
     for (const Claimed& claimed : claims) {
       state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
-      if (answer.back() == '}') answer += ',';
-      answer += claim_element(services, claimed, worker, *definition);
+      answer.reserve(answer.size() + definition->size() + claim_bytes);
+      append_claim(out, services, claimed, worker, *definition);
     }
   } catch (...) {
     failure = std::current_exception();
@@ -198,7 +219,7 @@ Async<net::Response> claim_work(Services& services, Call& call) {
     give_back(services, claims, worker);
     std::rethrow_exception(failure);
   }
-  answer += "]}";
+  out.end_array().end_object();
   net::Response response = json_response(std::move(answer));
   response.undelivered = [&services, claims = std::move(claims), worker] { give_back(services, claims, worker); };
   // Whoever was woken and took nothing, or left something, passes the wake-up on.
@@ -237,7 +258,7 @@ Async<net::Response> claim_task(Services& services, Call& call) {
   if (quarantined) co_return json_response("{}");
   value_or_throw(std::move(claim));
   state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
-  co_return json_response(claim_element(services, claimed, worker, *definition));
+  co_return claim_response(services, claimed, worker, *definition);
 }
 
 Async<net::Response> reclaim_task(Services& services, Call& call) {
@@ -297,7 +318,7 @@ Async<net::Response> resume_run(Services& services, Call& call) {
   co_await services.commits.settled(version);
   value_or_throw(std::move(taken_until));
   state::Value definition = co_await services.cold.definition(claimed.claim.sequence);
-  co_return json_response(claim_element(services, claimed, worker, *definition));
+  co_return claim_response(services, claimed, worker, *definition);
 }
 
 Async<net::Response> resolve(Services& services, Call& call, queue::Report report) {
@@ -361,9 +382,7 @@ Async<net::Response> report_run(Services& services, Call& call) {
 }  // namespace
 
 void add_claim_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string run = "/api/queue/v1/task/:taskId/runs/:runId";
   const std::string native = "/v1/tasks/:taskId/runs/:runId";
   using enum net::Method;

@@ -200,9 +200,7 @@ Async<net::Response> set_pulls(Services& services, Call& call) {
 }  // namespace
 
 void add_group_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string group = "/api/queue/v1/task-group/:taskGroupId";
   const std::string native = "/v1/groups/:taskGroupId";
   using enum net::Method;

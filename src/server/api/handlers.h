@@ -6,6 +6,16 @@
 
 namespace gantry::server {
 
+using Handler = Async<net::Response> (*)(Services&, Call&);
+
+/// Makes a handler what a route takes: `bind(handler)`. The services must outlive the routes.
+struct Bind {
+  Services& services;
+  RouteHandler operator()(Handler handler) const {
+    return [&services = services, handler](Call& call) { return handler(services, call); };
+  }
+};
+
 void add_task_routes(Router& router, Services& services);
 void add_task_change_routes(Router& router, Services& services);
 void add_group_routes(Router& router, Services& services);
@@ -23,6 +33,8 @@ void add_object_service_routes(Router& router, Services& services);
 void add_reference_routes(Router& router, Services& services);
 /// `key` signs join tokens.
 void add_join_routes(Router& router, Services& services, const HmacSha256Key& key);
+/// Forgets what has expired of how machines joined and were removed.
+Async<> expire_joins(Services& services);
 void add_auth_routes(Router& router, Services& services);
 void add_secret_routes(Router& router, Services& services);
 void add_event_routes(Router& router, Services& services);

@@ -32,9 +32,7 @@ Async<net::Response> ready(Services& services, Call&) {
 }  // namespace
 
 void add_health_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string queue = "/api/queue/v1";
   using enum net::Method;
   router.add({get, queue + "/ping", "ping", Dialect::taskcluster, bind(ping), false, {}});

@@ -263,9 +263,7 @@ Async<net::Response> find_artifact(Services& services, const Router& router, Cal
 }  // namespace
 
 void add_index_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   auto artifact = [&services, &router](Call& call) { return find_artifact(services, router, call); };
   const std::string base = "/api/index/v1";
   using enum net::Method;

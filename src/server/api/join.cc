@@ -1,8 +1,11 @@
 // Machines become nodes: join tokens, the credentials that a token is exchanged for, and their renewal. What a node
 // gets lets it claim from its pool under its own name, and nothing else.
+#include "core/grid/join.h"
+
 #include <fmt/format.h>
 
 #include "base/log.h"
+#include "core/grid/limits.h"
 #include "server/api/answers.h"
 #include "server/api/handlers.h"
 #include "server/auth/join_token.h"
@@ -12,9 +15,6 @@
 namespace gantry::server {
 namespace {
 
-/// Less than certificates may live, so that a node's clock may be wrong by as much as anyone's.
-constexpr Duration credentials_life = days(30);
-constexpr Duration backdate = minutes(5);
 constexpr Duration token_life_min = minutes(1);
 constexpr Duration token_life_max = days(7);
 /// Who guesses tokens waits this long for each answer.
@@ -23,19 +23,15 @@ constexpr std::size_t join_body_bytes_max = 8 * 1024;
 
 constexpr ObjectReader::TextRule pool_rule{3, 77, wire::is_task_queue_id, "\"<provisionerId>/<workerType>\""};
 
-/// Who a node is among the clients.
-std::string client_of(std::string_view task_queue, std::string_view worker_id) {
-  return fmt::format("node/{}/{}", task_queue, worker_id);
-}
-
 wire::Enrolment enrol(Services& services, std::string task_queue, std::string worker_group, std::string worker_id) {
   wire::Enrolment enrolment;
-  enrolment.issued = services.env.now();
-  enrolment.expires = enrolment.issued + credentials_life;
+  std::string client = grid::node_client_id(task_queue, worker_id);
+  enrolment.issued = grid::may_issue_at(services.commits.state(), client, services.env.now());
+  enrolment.expires = enrolment.issued + grid::node_credentials_life;
   std::vector<std::string> scopes{"queue:claim-work:" + task_queue,
                                   fmt::format("queue:worker-id:{}/{}", worker_group, worker_id)};
   auto issued =
-      services.authenticator.issue_temporary(client_of(task_queue, worker_id), scopes, enrolment.issued - backdate,
+      services.authenticator.issue_temporary(client, scopes, enrolment.issued - grid::node_credentials_backdate,
                                              enrolment.expires, auth::random_certificate_seed(services.env));
   enrolment.credentials = {issued.client_id, issued.access_token, issued.certificate};
   enrolment.task_queue = std::move(task_queue);
@@ -49,15 +45,19 @@ Async<net::Response> create_join_token(Services& services, Call& call, HmacSha25
   json::value document = value_or_throw(parse_json(body));
   ObjectReader reader(document, "");
   auth::JoinGrant grant;
+  grant.id = wire::hawk_nonce(services.env);
   grant.task_queue = reader.required_text("pool", pool_rule);
+  grant.uses_max = static_cast<int>(reader.integer("uses", 1, grid::join_uses_max, 0));
   auto life = seconds(reader.required_integer("ttlSeconds", token_life_min / seconds(1), token_life_max / seconds(1)));
   value_or_throw(reader.finish());
   call.require("gantry:create-join-token:" + grant.task_queue);
   grant.expires = services.env.now() + life;
   std::string answer;
   JsonWriter out(answer);
-  out.begin_object().field("token", auth::make_join_token(key, grant, wire::hawk_nonce(services.env)));
-  out.field("pool", grant.task_queue).field("expires", grant.expires).end_object();
+  out.begin_object().field("token", auth::make_join_token(key, grant));
+  out.field("pool", grant.task_queue).field("expires", grant.expires);
+  if (grant.uses_max > 0) out.field("uses", grant.uses_max);
+  out.end_object();
   co_return json_response(std::move(answer));
 }
 
@@ -82,6 +82,16 @@ void check_free(Services& services, NodeId id, const std::string& task_queue, co
   }
 }
 
+/// Of a token that may be used so many times; durable when this returns.
+Async<> count_use(Services& services, Call& call, auth::JoinGrant grant, NodeId node) {
+  if (grant.uses_max == 0) co_return;
+  auto tx = services.commits.begin();
+  auto used = grid::use_join_token(tx, {grant.id, grant.uses_max, grant.expires}, node);
+  co_await services.commits.settled(services.commits.stage(tx, used.has_value()));
+  if (!used) log_warning("join: {} was refused: {}", call.request.peer, used.error().message());
+  value_or_throw(std::move(used));
+}
+
 Async<net::Response> join(Services& services, Call& call, HmacSha256Key key) {
   // Not by call.body(), which wants credentials: the token in it is all that the caller has. So it must be short.
   std::string body = co_await net::read_all(*call.request.body, join_body_bytes_max);
@@ -96,6 +106,7 @@ Async<net::Response> join(Services& services, Call& call, HmacSha256Key key) {
   std::string group = granted.task_queue.substr(0, granted.task_queue.find('/'));
   std::string worker = request.worker_id.empty() ? "node-" + request.node.to_string() : request.worker_id;
   check_free(services, request.node, granted.task_queue, group, worker);
+  co_await count_use(services, call, granted, request.node);
   log_info("join: {} becomes {} of {}", call.request.peer, worker, granted.task_queue);
   std::uint64_t read = services.commits.state().last_commit();
   std::string answer = wire::to_json(enrol(services, granted.task_queue, std::move(group), std::move(worker)));
@@ -116,7 +127,7 @@ Async<net::Response> renew(Services& services, Call& call, HmacSha256Key) {
   }
   state::Node node = row->record;
   // The certificate's own name, and not only its scopes: a task that runs with wide scopes must not become a node.
-  if (call.identity.client_id != client_of(node.task_queue, node.worker_id)) {
+  if (call.identity.client_id != grid::node_client_id(node.task_queue, node.worker_id)) {
     throw Error(ErrorCode::not_authorized, fmt::format("these are not the credentials of node {}", id->to_string()),
                 "a node renews its own credentials only");
   }
@@ -127,6 +138,15 @@ Async<net::Response> renew(Services& services, Call& call, HmacSha256Key) {
 }
 
 }  // namespace
+
+Async<> expire_joins(Services& services) {
+  bool more = true;
+  while (more) {
+    auto tx = services.commits.begin();
+    more = grid::expire_joins(tx);
+    co_await services.commits.settled(services.commits.stage(tx));
+  }
+}
 
 void add_join_routes(Router& router, Services& services, const HmacSha256Key& key) {
   auto bind = [&services, key](Async<net::Response> (*handler)(Services&, Call&, HmacSha256Key)) {

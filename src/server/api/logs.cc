@@ -182,9 +182,7 @@ Async<net::Response> read_log(Services& services, Call& call) {
 }  // namespace
 
 void add_log_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string log = "/v1/tasks/:taskId/runs/:runId/log";
   using enum net::Method;
   router.add({post, log, "appendLog", Dialect::native, bind(append_log), true, {"offset", "name"}});

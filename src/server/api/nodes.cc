@@ -143,7 +143,8 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
   co_return json_response(std::move(body));
 }
 
-/// Only one that does not poll: one that does would be there again at once.
+/// Only one that does not poll: whoever removes one that works has most likely mistaken its name. Its credentials count
+/// no more from then on.
 Async<net::Response> remove_node(Services& services, Call& call) {
   call.require("gantry:remove-node");
   auto id = NodeId::parse(call.parameter("nodeId"));
@@ -164,9 +165,7 @@ Async<net::Response> remove_node(Services& services, Call& call) {
 }  // namespace
 
 void add_node_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   using enum net::Method;
   router.add({post, "/v1/nodes/:nodeId/poll", "pollNode", Dialect::native, bind(poll_node), true, {}});
   router.add({delete_, "/v1/nodes/:nodeId", "removeNode", Dialect::native, bind(remove_node), true, {}});

@@ -450,9 +450,7 @@ Async<bool> sweep_objects(Services& services, SweepCursor& cursor) {
 }
 
 void add_object_service_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string base = "/api/object/v1";
   using enum net::Method;
   auto tc = Dialect::taskcluster;

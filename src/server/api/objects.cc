@@ -1,9 +1,8 @@
 // Objects behind artifacts, up and down, by signed URL alone (design 3.18).
-#include <charconv>
-
 #include <fmt/format.h>
 
 #include "server/api/answers.h"
+#include "server/api/byte_range.h"
 #include "server/api/handlers.h"
 #include "server/auth/signed_url.h"
 
@@ -30,50 +29,12 @@ Async<net::Response> put_object(Services& services, Call& call) {
   co_return response;
 }
 
-struct Range {
-  std::int64_t from = 0;
-  std::int64_t bytes = -1;
-  bool partial = false;
-  bool satisfiable = true;
-};
-
-bool number(std::string_view text, std::int64_t& value) {
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc() && end == text.data() + text.size() && value >= 0;
-}
-
-/// One range of bytes (RFC 9110 14.2); anything else is answered whole, as the RFC allows.
-Range read_range(std::string_view header, std::int64_t size) {
-  Range range;
-  auto dash = header.find('-');
-  if (!header.starts_with("bytes=") || dash == std::string_view::npos || header.find(',') != std::string_view::npos) {
-    return range;
-  }
-  std::string_view first = header.substr(6, dash - 6);
-  std::string_view last = header.substr(dash + 1);
-  std::int64_t from = 0;
-  std::int64_t to = size - 1;
-  if (first.empty()) {
-    std::int64_t suffix = 0;
-    if (!number(last, suffix)) return range;
-    from = std::max<std::int64_t>(size - suffix, 0);
-  } else if (!number(first, from) || (!last.empty() && !number(last, to))) {
-    return range;
-  }
-  to = std::min(to, size - 1);
-  range.partial = true;
-  range.satisfiable = from <= to;
-  range.from = from;
-  range.bytes = to - from + 1;
-  return range;
-}
-
 Async<net::Response> get_object(Services& services, Call& call) {
   check_signature(services, call, "GET");
   if (!services.objects) throw Error(ErrorCode::unavailable, "this server stores no objects");
   const std::string& name = call.parameter("name");
   object::ObjectInfo info = co_await services.objects->info(name);
-  Range range = read_range(call.request.headers.get("range"), info.bytes);
+  ByteRange range = read_byte_range(call.request.headers.get("range"), info.bytes);
   net::Response response;
   response.headers.add("accept-ranges", "bytes");
   if (!range.satisfiable) {
@@ -97,9 +58,7 @@ Async<net::Response> get_object(Services& services, Call& call) {
 }  // namespace
 
 void add_object_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   using enum net::Method;
   std::vector<std::string> keys = {"expires", "signature"};
   router.add({put, "/v1/objects/*name", "putObject", Dialect::native, bind(put_object), false, keys});

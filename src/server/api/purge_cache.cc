@@ -99,9 +99,7 @@ Async<> expire_purge_requests(Services& services) {
 }
 
 void add_purge_cache_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string base = "/api/purge-cache/v1/purge-cache/";
   using enum net::Method;
   auto tc = Dialect::taskcluster;

@@ -121,11 +121,10 @@ Async<net::Response> list_secrets(Services& services, Call& call) {
 }  // namespace
 
 void add_secret_routes(Router& router, Services& services) {
-  auto add = [&](net::Method method, const char* path, const char* name,
-                 Async<net::Response> (*handler)(Services&, Call&), std::vector<std::string> query = {}) {
-    auto bound = [&services, handler](Call& call) { return handler(services, call); };
-    router.add(
-        {method, std::string("/api/secrets/v1") + path, name, Dialect::taskcluster, bound, true, std::move(query)});
+  auto add = [&](net::Method method, const char* path, const char* name, Handler handler,
+                 std::vector<std::string> query = {}) {
+    router.add({method, std::string("/api/secrets/v1") + path, name, Dialect::taskcluster, Bind{services}(handler),
+                true, std::move(query)});
   };
   using enum net::Method;
   add(get, "/secrets", "list", list_secrets, {"continuationToken", "limit"});

@@ -143,9 +143,7 @@ wire::Priority read_new_priority(const std::string& body) {
 }
 
 void add_task_change_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string task = "/api/queue/v1/task/:taskId";
   using enum net::Method;
   auto tc = Dialect::taskcluster;

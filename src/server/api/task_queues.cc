@@ -320,9 +320,7 @@ Async<net::Response> get_worker_type(Services& services, Call& call) {
 }  // namespace
 
 void add_task_queue_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string base = "/api/queue/v1";
   const std::string queue = base + "/task-queues/*taskQueueId";
   const std::string types = base + "/provisioners/:provisionerId/worker-types";

@@ -164,9 +164,7 @@ Async<net::Response> list_tasks(Services& services, Call& call) {
 }  // namespace
 
 void add_task_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string queue = "/api/queue/v1";
   using enum net::Method;
   auto tc = Dialect::taskcluster;

@@ -156,9 +156,7 @@ Async<net::Response> list_workers(Services& services, Call& call) {
 }  // namespace
 
 void add_worker_routes(Router& router, Services& services) {
-  auto bind = [&services](Async<net::Response> (*handler)(Services&, Call&)) {
-    return [&services, handler](Call& call) { return handler(services, call); };
-  };
+  Bind bind{services};
   const std::string type = "/api/queue/v1/provisioners/:provisionerId/worker-types/:workerType";
   const std::string worker = type + "/workers/:workerGroup/:workerId";
   using enum net::Method;

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "core/access/limits.h"
+#include "core/grid/join.h"
 
 namespace gantry::auth {
 namespace {
@@ -256,8 +257,16 @@ Result<Authenticator::Found> Authenticator::find_grant(std::string_view id, std:
   }
   if (found.grant->expiry) {
     TRY(check_certificate_time(*found.grant->start, *found.grant->expiry, now));
+    TRY(check_not_removed(*found.grant));
   }
   return found;
+}
+
+Result<void> Authenticator::check_not_removed(const Grant& grant) const {
+  if (!state_ || state_->table<state::RemovedNode>().size() == 0) return success();
+  if (!grid::is_revoked(*state_, grant.client_id, *grant.start)) return success();
+  return refused(fmt::format("{} was removed, and its credentials with it", shorten(grant.client_id, id_shown_max)),
+                 "to have it back, start its agent with a new token: gantry node token");
 }
 
 Result<std::shared_ptr<const Grant>> Authenticator::verify_ext(std::string_view id, std::string_view text, Time now) {

@@ -140,6 +140,8 @@ class Authenticator {
   Result<HolderPtr> find_holder(const std::string& id, bool issued, Time now);
   Result<HolderPtr> make_holder(const state::Row<state::Client>& row) const;
   Result<Found> find_grant(std::string_view id, std::string_view ext, Time now);
+  /// Credentials of a node count no more once it was removed.
+  Result<void> check_not_removed(const Grant& grant) const;
   Result<std::shared_ptr<const Grant>> verify_ext(std::string_view id, std::string_view ext, Time now);
   std::shared_ptr<const Grant> grant_of(HolderPtr holder) const;
   /// After the client has shown that it knows its token.

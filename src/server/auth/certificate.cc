@@ -88,7 +88,9 @@ Result<Certificate> read_certificate(const json::value& value) {
     return refused("the certificate's version is not 1");
   }
   Certificate certificate;
-  if (object->contains("issuer")) {
+  // Unnamed credentials have none; taskcluster-client-web writes that as null.
+  const auto* issuer = object->if_contains("issuer");
+  if (issuer != nullptr && !issuer->is_null()) {
     TRY(certificate.issuer, read_text(*object, "issuer", issuer_bytes_max));
   }
   TRY(certificate.scopes, read_scopes(object->if_contains("scopes"), "the certificate's scopes"));

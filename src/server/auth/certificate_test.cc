@@ -44,6 +44,9 @@ TEST(Issue, UnnamedGoesUnderTheIssuersId) {
   EXPECT_EQ(credentials.client_id, "issuer");
   auto certificate = read(credentials.certificate);
   EXPECT_EQ(certificate.issuer, "");
+  std::string with_null = credentials.certificate;
+  EXPECT_TRUE(verify_certificate(read(with_null.insert(1, "\"issuer\":null,")), "issuer", issuer))
+      << "as browsers write it";
   EXPECT_TRUE(verify_certificate(certificate, "issuer", issuer));
   EXPECT_NE(certificate.signature, vector_certificate().signature);
 }

@@ -4,6 +4,7 @@
 
 #include "base/base64.h"
 #include "base/json.h"
+#include "core/grid/limits.h"
 
 namespace gantry::auth {
 namespace {
@@ -17,10 +18,12 @@ Error refused() {
 
 }  // namespace
 
-std::string make_join_token(const HmacSha256Key& key, const JoinGrant& grant, std::string_view seed) {
+std::string make_join_token(const HmacSha256Key& key, const JoinGrant& grant) {
   std::string text;
   JsonWriter out(text);
-  out.begin_object().field("pool", grant.task_queue).field("expires", grant.expires).field("seed", seed).end_object();
+  out.begin_object().field("pool", grant.task_queue).field("expires", grant.expires).field("seed", grant.id);
+  if (grant.uses_max > 0) out.field("uses", grant.uses_max);
+  out.end_object();
   std::string token(prefix);
   append_base64url(token, text);
   Sha256Digest mac = key.mac(token);
@@ -40,10 +43,11 @@ Result<JoinGrant> check_join_token(const HmacSha256Key& key, std::string_view to
   auto document = parse_json(*text);
   if (!document) return refused();
   ObjectReader reader(document.value(), "token");
-  reader.allow("seed");
   JoinGrant grant;
+  grant.id = reader.required_text("seed", {});
   grant.task_queue = reader.required_text("pool", {});
   auto expires = reader.time("expires");
+  grant.uses_max = static_cast<int>(reader.integer("uses", 1, grid::join_uses_max, 0));
   if (!reader.finish() || !expires) return refused();
   grant.expires = *expires;
   if (grant.expires <= now) {

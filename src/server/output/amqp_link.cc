@@ -1,5 +1,6 @@
 #include "server/output/amqp_link.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include <amqp.h>
@@ -35,6 +36,19 @@ Error broken(std::string what) { return Error(ErrorCode::unavailable, std::move(
 
 void check(int status, std::string_view what) {
   if (status != AMQP_STATUS_OK) throw broken(fmt::format("{}: {}", what, amqp_error_string2(status)));
+}
+
+/// Why there is no connection, in words that say what to do about a certificate.
+Error no_connection(int status, const AmqpUrl& url) {
+  switch (status) {
+    case AMQP_STATUS_SSL_PEER_VERIFY_FAILED:
+      return broken(
+          "its certificate is not signed by an authority that is trusted here; if that is your own, put its "
+          "file into $SSL_CERT_FILE");
+    case AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED: return broken(fmt::format("its certificate is not for {}", url.host));
+    case AMQP_STATUS_SSL_CONNECTION_FAILED: return broken("it does not speak TLS, or no version from 1.2 on");
+    default: return broken(fmt::format("cannot connect: {}", amqp_error_string2(status)));
+  }
 }
 
 /// What the broker said when it closed the connection or the channel.
@@ -83,10 +97,37 @@ amqp_field_value_t table_value(amqp_table_entry_t* entries, int count) {
   return field;
 }
 
+/// A name, an IPv4 address, or what stands in the brackets of an IPv6 address.
+bool is_host(std::string_view text) {
+  auto plain = [](char c) {
+    return c > ' ' && c < 0x7F && std::string_view("/@?#[]%\"\\").find(c) == std::string_view::npos;
+  };
+  return !text.empty() && std::ranges::all_of(text, plain);
+}
+
+bool has_no_zero(std::string_view text) { return text.find('\0') == std::string_view::npos; }
+
+/// "host", "host:port" or "[address]:port" into the URL; its port is there already. False if it is none.
+bool read_place(std::string_view place, AmqpUrl& url) {
+  bool bracketed = place.starts_with('[');
+  std::size_t end = std::min(place.find(bracketed ? ']' : ':'), place.size());
+  url.host = place.substr(bracketed, end - bracketed);
+  place.remove_prefix(end);
+  if (bracketed && !place.starts_with(']')) return false;
+  if (bracketed) place.remove_prefix(1);
+  if (!is_host(url.host)) return false;
+  if (place.empty()) return true;
+  std::string_view digits = place.substr(1);
+  auto [rest, error] = std::from_chars(digits.data(), digits.data() + digits.size(), url.port);
+  bool whole = place.front() == ':' && error == std::errc() && rest == digits.data() + digits.size();
+  return whole && url.port > 0 && url.port < 65536;
+}
+
 }  // namespace
 
 std::string AmqpUrl::shown() const {
-  return fmt::format("{}://{}:{}/{}", tls ? "amqps" : "amqp", host, port, net::percent_encode(vhost));
+  std::string place = host.find(':') == std::string::npos ? host : fmt::format("[{}]", host);
+  return fmt::format("{}://{}:{}/{}", tls ? "amqps" : "amqp", place, port, net::percent_encode(vhost));
 }
 
 Result<AmqpUrl> parse_amqp_url(std::string_view url) {
@@ -104,23 +145,14 @@ Result<AmqpUrl> parse_amqp_url(std::string_view url) {
   std::size_t at = authority.rfind('@');
   if (at == std::string_view::npos) return wrong;
   std::string_view login = authority.substr(0, at);
-  std::string_view place = authority.substr(at + 1);
   std::size_t colon = login.find(':');
-  std::size_t port = place.find(':', place.starts_with('[') ? place.find(']') : 0);
-  parsed.host = place.substr(0, port);
-  if (parsed.host.starts_with('[') && parsed.host.ends_with(']'))
-    parsed.host = parsed.host.substr(1, parsed.host.size() - 2);
   parsed.port = parsed.tls ? tls_port : plain_port;
-  if (port != std::string_view::npos) {
-    std::string_view digits = place.substr(port + 1);
-    auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), parsed.port);
-    if (error != std::errc() || end != digits.data() + digits.size()) return wrong;
-  }
+  bool placed = read_place(authority.substr(at + 1), parsed);
   auto user = net::percent_decode(login.substr(0, colon));
   auto password = net::percent_decode(colon == std::string_view::npos ? "" : login.substr(colon + 1));
   auto vhost = net::percent_decode(path);
-  bool complete = user && !user->empty() && password && vhost && !parsed.host.empty() && parsed.port > 0 &&
-                  parsed.port < 65536 && path.find_first_of("/?#") == std::string_view::npos;
+  bool complete = placed && user && !user->empty() && password && vhost && has_no_zero(*user) &&
+                  has_no_zero(*password) && has_no_zero(*vhost) && path.find_first_of("/?#") == std::string_view::npos;
   if (!complete) return wrong;
   parsed.user = std::move(*user);
   parsed.password = std::move(*password);
@@ -163,7 +195,8 @@ void AmqpLink::open(const AmqpUrl& url) {
     check(amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST), "TLS");
   }
   timeval timeout = timeval_of(pulse_connect_timeout);
-  check(amqp_socket_open_noblock(socket, url.host.c_str(), url.port, &timeout), "cannot connect");
+  int opened = amqp_socket_open_noblock(socket, url.host.c_str(), url.port, &timeout);
+  if (opened != AMQP_STATUS_OK) throw no_connection(opened, url);
   connection_->told = true;
   connection_->listener(amqp_get_sockfd(state));
 

@@ -1,5 +1,6 @@
 #include "server/output/amqp_link.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 namespace gantry::server {
@@ -28,7 +29,24 @@ TEST(AmqpUrl, Defaults) {
   EXPECT_EQ(tls.value().host, "::1");
   EXPECT_EQ(tls.value().port, 99);
   EXPECT_EQ(parse_amqp_url("amqps://u:p@h/v").value().port, 5671);
-  EXPECT_EQ(parse_amqp_url("amqp://u:p@[::1]").value().host, "::1");
+  auto address = parse_amqp_url("amqp://u:p@[::1]");
+  ASSERT_TRUE(address);
+  EXPECT_EQ(address.value().host, "::1");
+  EXPECT_EQ(address.value().shown(), "amqp://[::1]:5672/%2F");
+}
+
+TEST(AmqpUrl, AHostIsANameOrAnAddress) {
+  for (const char* host : {"[::1", "[]", "[::1]x:5", "::1", "a]b", "a[b", "h?x", "h#x", "h h", "h\n", "h%41", "h\""}) {
+    EXPECT_FALSE(parse_amqp_url(fmt::format("amqp://u:p@{}", host))) << host;
+  }
+}
+
+// The library takes them as C strings: a zero would end them.
+TEST(AmqpUrl, NoPartHoldsAZero) {
+  for (const char* text : {"amqp://u%00x:p@h", "amqp://u:p%00x@h", "amqp://u:p@h/v%00x"}) {
+    EXPECT_FALSE(parse_amqp_url(text)) << text;
+  }
+  EXPECT_FALSE(parse_amqp_url(std::string_view("amqp://u:p@h\0x", 14)));
 }
 
 TEST(AmqpUrl, AnErrorNeverRepeatsIt) {

@@ -43,19 +43,24 @@ async function json(url) {
   return answer.json();
 }
 
-/** The schemas of a server, in a validator that knows them by their $id. */
-export async function loadSchemas(origin) {
+/** A validator that knows these schemas by their $id. */
+export function validatorOf(documents) {
   const draft6 = createRequire(import.meta.url)('ajv/lib/refs/json-schema-draft-06.json');
   const ajv = new Ajv({ schemaId: '$id', meta: false, defaultMeta: draft6.$id, allErrors: true });
   ajv.addMetaSchema(draft6);
-  const { schemas } = await json(`${origin}/schemas/manifest.json`);
-  const documents = await Promise.all(schemas.map(path => json(origin + path)));
   for (const { $schema, ...document } of documents) {
     // What the metaschemas say is that draft; the validator takes only absolute addresses for $schema.
     if (!/^(http:\/\/json-schema.org|\/schemas\/common)\//.test($schema)) throw new Error(`${document.$id}: ${$schema}`);
     ajv.addSchema(document);
   }
-  return { ajv, documents };
+  return ajv;
+}
+
+/** The schemas of a server, and a validator that knows them. */
+export async function loadSchemas(origin) {
+  const { schemas } = await json(`${origin}/schemas/manifest.json`);
+  const documents = await Promise.all(schemas.map(path => json(origin + path)));
+  return { ajv: validatorOf(documents), documents };
 }
 
 function compile(route) {
