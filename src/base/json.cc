@@ -219,7 +219,8 @@ void ObjectReader::contradict(std::string_view key, std::string message) {
 }
 
 void ObjectReader::fail(Error error) {
-  if (!error_) error_ = std::move(error);
+  bool outranked = error_ && error_->fault() == InputFault::meaning && error.fault() == InputFault::schema;
+  if (!error_ || outranked) error_ = std::move(error);
 }
 
 bool ObjectReader::has(std::string_view key) { return find(key) != nullptr; }
@@ -241,12 +242,17 @@ std::string_view ObjectReader::check_text(std::string_view key, const json::valu
     fail(key, "must be a string");
     return {};
   }
-  if (text->size() < rule.bytes_min || text->size() > rule.bytes_max) {
-    fail(key, fmt::format("must have {} to {} characters, has {}", rule.bytes_min, rule.bytes_max, text->size()));
+  // Hardly any text is so long that its characters must be counted, or has to have more than one.
+  bool count = rule.characters_min > 1 || text->size() > rule.characters_max;
+  std::size_t characters = count ? character_count(*text) : text->size();
+  if (characters < rule.characters_min || characters > rule.characters_max) {
+    fail(key,
+         fmt::format("must have {} to {} characters, has {}", rule.characters_min, rule.characters_max, characters));
     return {};
   }
   if (rule.valid && !rule.valid(*text)) {
-    fail(key, fmt::format("\"{}\" must be {}", shorten(*text, 80), rule.must_be));
+    std::string message = fmt::format("{}: \"{}\" must be {}", path_of(key), shorten(*text, 80), rule.must_be);
+    fail(Error(ErrorCode::invalid_input, std::move(message)).with_fault(rule.fault));
     return {};
   }
   return *text;
@@ -337,7 +343,7 @@ const json::object* ObjectReader::object(std::string_view key, std::size_t size_
 }
 
 Result<void> ObjectReader::finish() {
-  if (error_) return *error_;
+  if (!object_ || (error_ && error_->fault() != InputFault::meaning)) return *error_;
   for (const auto& member : *object_) {
     std::string_view key = member.key();
     if (std::ranges::find(known_, key) != known_.end()) continue;
@@ -347,6 +353,7 @@ Result<void> ObjectReader::finish() {
                                  : fmt::format("did you mean \"{}\"?", nearest))
         .with_fault(InputFault::schema);
   }
+  if (error_) return *error_;
   return success();
 }
 

@@ -85,18 +85,21 @@ class JsonWriter {
 };
 
 /// Reads one JSON object field by field. The first thing that is wrong is kept and named with its path
-/// ("payload.artifacts.x.type: ..."); later reads return defaults. Call finish() last: it also refuses unknown keys and
-/// names the nearest known one.
+/// ("payload.artifacts.x.type: ..."); what is not of the right form (InputFault::schema) goes before what cannot be
+/// (InputFault::meaning), as where a schema is checked first. Later reads return defaults. Call finish() last: it also
+/// refuses unknown keys and names the nearest known one.
 class ObjectReader {
  public:
   /// `value` must outlive the reader. If it is not an object, that is the error.
   ObjectReader(const json::value& value, std::string path);
 
   struct TextRule {
-    std::size_t bytes_min = 0;
-    std::size_t bytes_max = 4096;
+    std::size_t characters_min = 0;  // code points; a text has up to four times as many bytes
+    std::size_t characters_max = 4096;
     bool (*valid)(std::string_view) = nullptr;
     const char* must_be = "";  // completes "must be ..." if `valid` refuses
+    /// Of what `valid` refuses: `meaning` where it refuses more than the published schema does.
+    InputFault fault = InputFault::schema;
   };
 
   bool has(std::string_view key);

@@ -108,6 +108,38 @@ TEST(ObjectReader, NamesThePathAndTheNearestKey) {
   EXPECT_EQ(complaint("[]"), "thing: must be an object");
 }
 
+// JSON schemas count characters, and clients go by them.
+TEST(ObjectReader, CountsCharacters) {
+  auto document = value_or_throw(parse_json(R"({"short":"\u00e4\u00e4","long":"\u00e4\u00e4\u00e4"})"));
+  ObjectReader reader(document, "");
+  EXPECT_EQ(reader.required_text("short", {1, 2}), "\u00e4\u00e4");
+  EXPECT_TRUE(reader.ok());
+  reader.required_text("long", {1, 2});
+  EXPECT_EQ(reader.finish().error().message(), "long: must have 1 to 2 characters, has 3");
+  ObjectReader few(document, "");
+  few.required_text("short", {3, 9});
+  EXPECT_FALSE(few.ok());
+}
+
+TEST(ObjectReader, TheFormGoesBeforeTheMeaning) {
+  auto document = value_or_throw(parse_json(R"({"a":"x","b":1,"c":true})"));
+  auto no = [](std::string_view) { return false; };
+  ObjectReader reader(document, "");
+  reader.required_text("a", {0, 9, no, "something else", InputFault::meaning});
+  reader.integer("b", 0, 9, 0);
+  reader.boolean("c", false);
+  EXPECT_EQ(reader.finish().error().fault(), InputFault::meaning);
+  EXPECT_EQ(reader.finish().error().message(), "a: \"x\" must be something else");
+  ObjectReader unknown(document, "");
+  unknown.contradict("a", "cannot be");
+  unknown.integer("b", 0, 9, 0);
+  EXPECT_EQ(unknown.finish().error().message(), "a: unknown key");
+  reader.text("b", {}, "");
+  reader.contradict("a", "cannot be");
+  EXPECT_EQ(reader.finish().error().message(), "b: must be a string");
+  EXPECT_EQ(reader.finish().error().fault(), InputFault::schema);
+}
+
 TEST(ObjectReader, KeepsTheFirstComplaint) {
   EXPECT_EQ(complaint(R"({"name":"","count":99,"x":1})"), "thing.name: must have 1 to 5 characters, has 0");
 }

@@ -128,6 +128,10 @@ std::string format_bytes(std::int64_t bytes) {
   return fmt::format("{:.1f} {}", value, unit);
 }
 
+std::size_t character_count(std::string_view utf8) {
+  return static_cast<std::size_t>(std::ranges::count_if(utf8, [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 bool is_printable_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= 0x20 && c <= 0x7E; });
 }

@@ -21,6 +21,9 @@ std::optional<std::int64_t> parse_bytes(std::string_view text);
 /// "0 B", "812 B", "3.2 MiB".
 std::string format_bytes(std::int64_t bytes);
 
+/// How many characters (code points) UTF-8 has, as JSON schemas count them.
+std::size_t character_count(std::string_view utf8);
+
 bool is_printable_ascii(std::string_view text);
 
 }  // namespace gantry

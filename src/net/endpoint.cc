@@ -37,7 +37,7 @@ Result<Endpoint> parse_authority(std::string_view authority, std::string_view ur
     endpoint.host = authority.substr(0, colon);
     if (colon != std::string_view::npos) port = authority.substr(colon + 1);
   }
-  bool clean = is_header_text(endpoint.host) && endpoint.host.find_first_of(" \t@?#%\\\"") == std::string::npos;
+  bool clean = is_header_text(endpoint.host) && endpoint.host.find_first_of(" \t@?#%[]\\\"") == std::string::npos;
   if (endpoint.host.empty() || !clean) {
     return Error(ErrorCode::invalid_input, fmt::format("\"{}\" has no valid host", url), std::string(endpoint_hint));
   }

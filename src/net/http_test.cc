@@ -112,9 +112,26 @@ TEST(Endpoint, Parses) {
 }
 
 TEST(Endpoint, RefusesWhatItIsNot) {
-  for (auto url : {"", "localhost:80", "ftp://a", "http://", "http://:80", "http://a:0", "http://a:65536",
-                   "http://a:", "http://a:8x", "http://a/b", "http://u@a", "http://a b", "http://[::1", "http://[::1]x",
-                   "http://[]:80", "unix://relative", "http://a?b"}) {
+  for (auto url : {"",
+                   "localhost:80",
+                   "ftp://a",
+                   "http://",
+                   "http://:80",
+                   "http://a:0",
+                   "http://a:65536",
+                   "http://a:",
+                   "http://a:8x",
+                   "http://a/b",
+                   "http://u@a",
+                   "http://a b",
+                   "http://[::1",
+                   "http://[::1]x",
+                   "http://[]:80",
+                   "unix://relative",
+                   "http://a?b",
+                   "http://[[a]",
+                   "http://a[b",
+                   "http://a]"}) {
     auto endpoint = parse_endpoint(url);
     ASSERT_FALSE(endpoint) << url;
     EXPECT_EQ(endpoint.error().code(), ErrorCode::invalid_input) << url;

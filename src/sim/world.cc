@@ -22,7 +22,7 @@ constexpr std::int64_t last_containers_us_max = 10 * minute_us;
 constexpr std::int64_t overdue_us_max = 4 * minute_us;
 constexpr std::int64_t look_at_containers_every_us = 15 * second_us;
 /// At each look while larger work is under way.
-constexpr double crash_in_work_chance = 0.06;
+constexpr double crash_in_work_chance = 0.2;
 /// Small, so that most of what is resolved is read from the disk again; one of these by the seed.
 constexpr std::size_t resolved_in_memory_choices[] = {0, 1, 4, 15, 60};
 

@@ -36,7 +36,7 @@ bool is_image_reference(std::string_view image) {
 
 constexpr ObjectReader::TextRule image_rule{1, 1024, is_image_reference,
                                             "an image reference such as \"debian:12\" or \"host:5000/team/app:1\""};
-constexpr ObjectReader::TextRule word_rule{0, 128 * 1024, no_nul, "text without NUL"};
+constexpr std::size_t word_bytes_max = 128 * 1024;  // what execve takes
 constexpr ObjectReader::TextRule path_rule{1, 4096, is_absolute_path, "an absolute path inside the container"};
 constexpr ObjectReader::TextRule log_rule{1, 1024, is_artifact_name, "printable ASCII"};
 
@@ -61,7 +61,7 @@ void read_command(ObjectReader& reader, Payload& payload) {
   if (!command) return;
   for (std::size_t i = 0; i < command->size(); ++i) {
     const json::string* word = (*command)[i].if_string();
-    if (!word || !no_nul(*word) || word->size() > word_rule.bytes_max) {
+    if (!word || !no_nul(*word) || word->size() > word_bytes_max) {
       reader.fail(fmt::format("command.{}", i), "must be a string of at most 128 KiB without NUL");
       return;
     }
@@ -76,7 +76,7 @@ void read_env(ObjectReader& reader, Payload& payload) {
     const json::string* value = member.value().if_string();
     if (!is_env_name(member.key())) {
       reader.fail("env", fmt::format("\"{}\" cannot be the name of a variable", shorten(member.key(), 80)));
-    } else if (!value || !no_nul(*value) || value->size() > word_rule.bytes_max) {
+    } else if (!value || !no_nul(*value) || value->size() > word_bytes_max) {
       reader.fail(fmt::format("env.{}", shorten(member.key(), 80)), "must be a string of at most 128 KiB without NUL");
     } else {
       payload.env.emplace_back(member.key(), *value);

@@ -137,7 +137,7 @@ void read_tags(ObjectReader& reader, TaskDefinition& task) {
   if (!tags || tags->empty()) return;
   for (const auto& tag : *tags) {
     const json::string* text = tag.value().if_string();
-    if (!text || text->size() > 4096) {
+    if (!text || character_count(*text) > 4096) {
       reader.fail(fmt::format("tags.{}", shorten(tag.key(), 80)), "must be a string of at most 4096 characters");
     }
   }
@@ -148,7 +148,7 @@ void read_payload(ObjectReader& reader, TaskDefinition& task, PayloadRule rule) 
   const json::value* payload = reader.require("payload");
   if (!payload) return;
   if (!payload->is_object()) reader.fail("payload", "must be an object");
-  if (rule == PayloadRule::any_object) return;
+  if (rule == PayloadRule::any_object || !reader.ok()) return;
   auto parsed = parse_payload(*payload);
   if (!parsed) {
     reader.fail(parsed.error());
@@ -254,7 +254,7 @@ Result<TaskDefinition> parse_task_definition(TaskId id, std::string_view body, c
   Metadata metadata = read_metadata(reader);
   read_tags(reader, task);
   reader.object("extra", 100'000);
-  if (reader.ok()) read_payload(reader, task, rule_of(task.task_queue));
+  read_payload(reader, task, reader.ok() ? rule_of(task.task_queue) : PayloadRule::any_object);
   TRY(reader.finish());
   task.canonical = canonical_bytes(task, metadata, document.get_object());
   std::size_t bytes =

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/error.h"
 #include "core/access/scopes.h"
 
 namespace gantry::access {

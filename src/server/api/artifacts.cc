@@ -1,4 +1,8 @@
 // Artifacts: recorded by runs, read by anyone who may (taskcluster.md 2.6).
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
 #include <fmt/format.h>
 
 #include "base/text.h"
@@ -17,21 +21,59 @@ namespace gantry::server {
 namespace {
 
 constexpr int links_max = 10;
+constexpr std::size_t url_bytes_max = 4096;
+constexpr std::int64_t content_bytes_max = std::int64_t{1} << 50;
 constexpr std::string_view reasons[] = {"file-missing-on-worker", "invalid-resource-on-worker",
                                         "too-large-file-on-worker", "file-not-readable-on-worker"};
 
 bool is_reason(std::string_view text) { return std::ranges::find(reasons, text) != std::end(reasons); }
 
-/// Without spaces and control characters: it becomes a Location header.
+/// Of the format "uri" as schemas mean it: a scheme, and no space.
+bool is_uri(std::string_view text) {
+  auto letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  auto of_scheme = [&](char c) { return letter(c) || (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.'; };
+  std::size_t colon = text.find(':');
+  if (colon == std::string_view::npos || colon == 0 || !letter(text.front())) return false;
+  return std::ranges::all_of(text.substr(0, colon), of_scheme) &&
+         text.find_first_of(" \t\n\v\f\r") == std::string_view::npos;
+}
+
+/// What can become a Location header.
 bool is_url(std::string_view text) {
-  bool clean = is_printable_ascii(text) && text.find(' ') == std::string_view::npos;
+  bool clean = is_printable_ascii(text) && text.size() <= url_bytes_max;
   return clean && (text.starts_with("http://") || text.starts_with("https://"));
+}
+
+bool is_content_type(std::string_view text) { return !text.empty() && is_printable_ascii(text); }
+
+bool is_artifact_name(std::string_view text) {
+  return !text.empty() && text.size() <= queue::artifact_name_bytes_max && is_printable_ascii(text);
 }
 
 bool is_slug(std::string_view text) { return TaskId::parse(text).has_value(); }
 
 constexpr ObjectReader::TextRule upload_id_rule{22, 22, is_slug, "a slugid"};
-constexpr ObjectReader::TextRule content_type_rule{1, 255, is_printable_ascii, "printable ASCII"};
+// The schema knows less of these.
+constexpr ObjectReader::TextRule content_type_rule{0, 255, is_content_type, "1 to 255 printable ASCII characters",
+                                                   InputFault::meaning};
+constexpr ObjectReader::TextRule name_rule{0, SIZE_MAX, is_artifact_name, "1 to 1024 printable ASCII characters",
+                                           InputFault::meaning};
+constexpr ObjectReader::TextRule uri_rule{0, SIZE_MAX, is_uri, "a URL"};
+
+std::int64_t read_content_length(ObjectReader& reader) {
+  constexpr std::int64_t any = std::numeric_limits<std::int64_t>::max();
+  std::int64_t bytes = reader.integer("contentLength", 0, any, -1);
+  if (bytes > content_bytes_max) reader.contradict("contentLength", fmt::format("is more than {}", content_bytes_max));
+  return bytes;
+}
+
+std::string read_url(ObjectReader& reader) {
+  std::string url(reader.required_text("url", uri_rule));
+  if (!url.empty() && !is_url(url)) {
+    reader.contradict("url", fmt::format("must be an http or https URL of at most {} bytes", url_bytes_max));
+  }
+  return url;
+}
 
 queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId id) {
   json::value document = value_or_throw(parse_json(body));
@@ -50,16 +92,15 @@ queue::ArtifactRequest read_request(const std::string& body, state::ArtifactId i
     case state::StorageType::s3:
     case state::StorageType::object:
       request.content_type = reader.required_text("contentType", content_type_rule);
-      request.content_bytes = reader.integer("contentLength", 0, std::int64_t{1} << 50, -1);
+      request.content_bytes = read_content_length(reader);
       break;
     case state::StorageType::reference:
       request.content_type = reader.required_text("contentType", content_type_rule);
-      request.target = reader.required_text("url", {1, 4096, is_url, "an http or https URL"});
+      request.target = read_url(reader);
       break;
     case state::StorageType::link:
       request.content_type = reader.text("contentType", content_type_rule, "application/binary");
-      request.target =
-          reader.required_text("artifact", {1, queue::artifact_name_bytes_max, is_printable_ascii, "printable ASCII"});
+      request.target = reader.required_text("artifact", name_rule);
       break;
     case state::StorageType::error:
       request.content_type = "application/json";

@@ -1,6 +1,11 @@
 // What the files of the auth service share.
 #include "server/api/auth_service.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/text.h"
 #include "core/access/limits.h"
 #include "server/api/answers.h"
 
@@ -44,6 +49,10 @@ std::vector<std::string> read_scopes(ObjectReader& reader, std::string_view key)
     }
     scopes.emplace_back(*text);
   }
+  std::vector<std::string_view> sorted(scopes.begin(), scopes.end());
+  std::ranges::sort(sorted);
+  auto twice = std::ranges::adjacent_find(sorted);
+  if (twice != sorted.end()) reader.fail(key, fmt::format("\"{}\" is there twice", shorten(*twice, 80)));
   return scopes;
 }
 

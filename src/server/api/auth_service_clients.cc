@@ -24,7 +24,7 @@ Async<access::ClientRequest> read_request(Call& call) {
   json::value body = value_or_throw(parse_json(co_await json_body(call, access_body_bytes_max)));
   ObjectReader reader(body, "");
   access::ClientRequest request;
-  request.description = reader.required_text("description", {.bytes_max = access::description_bytes_max});
+  request.description = reader.required_text("description", {.characters_max = access::description_bytes_max});
   reader.require("expires");
   request.expires = reader.time("expires").value_or(Time());
   request.delete_on_expiration = reader.boolean("deleteOnExpiration", false);

@@ -20,7 +20,7 @@ Async<access::RoleRequest> read_request(Call& call) {
   json::value body = value_or_throw(parse_json(co_await json_body(call, access_body_bytes_max)));
   ObjectReader reader(body, "");
   access::RoleRequest request;
-  request.description = reader.required_text("description", {.bytes_max = access::description_bytes_max});
+  request.description = reader.required_text("description", {.characters_max = access::description_bytes_max});
   reader.require("scopes");
   request.scopes = read_scopes(reader, "scopes");
   value_or_throw(reader.finish());

@@ -1,5 +1,7 @@
 // What scopes mean, and whose a request is: for people who look for a mistake, and for services that have Gantry check
 // the requests that they are sent.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/access/clients.h"
@@ -65,18 +67,25 @@ struct ForeignRequest {
   std::string authorization;
 };
 
+constexpr std::string_view http_methods[] = {
+    "get",   "post",     "put",    "head",      "delete",      "options", "trace",  "copy",       "lock",
+    "mkcol", "move",     "purge",  "propfind",  "proppatch",   "unlock",  "report", "mkactivity", "checkout",
+    "merge", "m-search", "notify", "subscribe", "unsubscribe", "patch",   "search", "connect"};
+
+bool is_http_method(std::string_view text) { return std::ranges::find(http_methods, text) != std::end(http_methods); }
+
 ForeignRequest read_foreign_request(const json::value& body) {
   ObjectReader reader(body, "");
   ForeignRequest request;
-  request.method = reader.required_text("method", {.bytes_min = 1, .bytes_max = 20});
+  request.method = reader.required_text("method", {0, 20, is_http_method, "an HTTP method in lower case"});
   for (char& c : request.method) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
-  request.resource = reader.required_text("resource", {.bytes_min = 1, .bytes_max = open_body_bytes_max});
-  std::string host(reader.required_text("host", {.bytes_min = 1, .bytes_max = 255}));
+  request.resource = reader.required_text("resource", {.characters_max = open_body_bytes_max});
+  std::string host(reader.required_text("host", {1, 255}));
   bool bare_v6 = host.find(':') != std::string::npos && !host.starts_with('[');
   std::int64_t port = reader.required_integer("port", 0, 65'535);
   request.host = fmt::format("{}{}{}:{}", bare_v6 ? "[" : "", host, bare_v6 ? "]" : "", port);
-  request.authorization = reader.text("authorization", {.bytes_max = open_body_bytes_max}, "");
-  reader.text("sourceIp", {.bytes_max = 100}, "");
+  request.authorization = reader.text("authorization", {.characters_max = open_body_bytes_max}, "");
+  reader.text("sourceIp", {.characters_max = open_body_bytes_max}, "");
   value_or_throw(reader.finish());
   return request;
 }

@@ -1,6 +1,7 @@
 // The object service (taskcluster.md 2.6).
 #include "server/api/object_service.h"
 
+#include <limits>
 #include <set>
 
 #include <fmt/format.h>
@@ -103,7 +104,7 @@ bool is_lower_hex(std::string_view text) {
 }
 
 constexpr ObjectReader::TextRule project_rule{1, objects::project_bytes_max, is_project, "[a-zA-Z0-9._/-]"};
-constexpr ObjectReader::TextRule type_rule{0, 255, is_printable_ascii, "printable ASCII"};
+constexpr ObjectReader::TextRule type_rule{0, 255, is_printable_ascii, "printable ASCII", InputFault::meaning};
 
 std::string read_upload_id(ObjectReader& reader) {
   std::string_view text = reader.required_text("uploadId", {});
@@ -137,27 +138,30 @@ struct CreateUpload {
   std::int64_t bytes = -1;
 };
 
-void read_inline(const json::value& value, CreateUpload& create) {
+Result<void> read_inline(const json::value& value, CreateUpload& create) {
   ObjectReader reader(value, "proposedUploadMethods.dataInline");
   create.inline_data = true;
   create.content_type = reader.required_text("contentType", type_rule);
   auto data = base64_decode(reader.required_text("objectData", {0, inline_text_bytes_max}));
   if (!data || data->size() > objects::inline_bytes_max) {
-    reader.fail("objectData", fmt::format("must be base64 of at most {} bytes", objects::inline_bytes_max));
+    reader.contradict("objectData", fmt::format("must be base64 of at most {} bytes", objects::inline_bytes_max));
   }
-  value_or_throw(reader.finish());
+  TRY(reader.finish());
   create.data = std::move(*data);
+  return success();
 }
 
-void read_put_url(const json::value& value, CreateUpload& create) {
+Result<void> read_put_url(const json::value& value, CreateUpload& create) {
   ObjectReader reader(value, "proposedUploadMethods.putUrl");
   create.put_url = true;
   std::string type(reader.required_text("contentType", type_rule));
-  std::int64_t bytes = reader.required_integer("contentLength", 0, object_bytes_max);
-  value_or_throw(reader.finish());
-  if (create.inline_data) return;
+  std::int64_t bytes = reader.required_integer("contentLength", 0, std::numeric_limits<std::int64_t>::max());
+  if (bytes > object_bytes_max) reader.contradict("contentLength", fmt::format("is more than {}", object_bytes_max));
+  TRY(reader.finish());
+  if (create.inline_data) return success();
   create.content_type = std::move(type);
   create.bytes = bytes;
+  return success();
 }
 
 CreateUpload read_create_upload(const std::string& name, const std::string& body) {
@@ -173,8 +177,13 @@ CreateUpload read_create_upload(const std::string& name, const std::string& body
   const json::value* proposed = reader.require("proposedUploadMethods");
   value_or_throw(reader.finish());
   ObjectReader methods(*proposed, "proposedUploadMethods");
-  if (const json::value* method = methods.find("dataInline")) read_inline(*method, create);
-  if (const json::value* method = methods.find("putUrl")) read_put_url(*method, create);
+  auto read = [&](std::string_view key, Result<void> (*read_method)(const json::value&, CreateUpload&)) {
+    const json::value* method = methods.find(key);
+    if (!method) return;
+    if (auto done = read_method(*method, create); !done) methods.fail(done.error());
+  };
+  read("dataInline", read_inline);
+  read("putUrl", read_put_url);
   value_or_throw(methods.finish());
   return create;
 }

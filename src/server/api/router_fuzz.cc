@@ -51,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace gantry;
   using namespace gantry::server;
   std::string_view path(reinterpret_cast<const char*>(data), size);
-  for (net::Method method : {net::Method::get, net::Method::put, net::Method::del}) {
+  for (net::Method method : {net::Method::get, net::Method::put, net::Method::delete_}) {
     Router::Match match = router().match(method, path);
     if (!match.route) continue;
     GANTRY_ASSERT(match.route->method == method && !match.bad_escape);

@@ -1,5 +1,5 @@
 // Pulse URLs from arbitrary text: what is accepted names a host and a port and nothing that does not belong into them,
-// no error shows the text, and the same written out again is read as the same.
+// every error is the same, and so shows nothing of the text, and the same written out again is read as the same.
 #include <cstddef>
 #include <cstdint>
 
@@ -19,8 +19,9 @@ std::string written(const AmqpUrl& url) {
 void try_url(std::string_view text) {
   auto parsed = parse_amqp_url(text);
   if (!parsed) {
-    bool shown = text.size() > 20 && parsed.error().message().find(text) != std::string::npos;
-    GANTRY_ASSERT(parsed.error().code() == ErrorCode::invalid_input && !shown);
+    static const Error wrong = parse_amqp_url("").error();
+    const Error& error = parsed.error();
+    GANTRY_ASSERT(error.code() == wrong.code() && error.message() == wrong.message() && error.hint() == wrong.hint());
     return;
   }
   const AmqpUrl& url = parsed.value();

@@ -1,0 +1,108 @@
+// What each method takes is what the schema of its input allows: documents at the edges of every schema are sent, and the
+// server refuses as wrong input exactly those that a validator refuses. What they name need not exist.
+import assert from 'node:assert/strict';
+import Hawk from 'hawk';
+import taskcluster from 'taskcluster-client';
+import { DocumentMaker } from '../lib/documents.js';
+import { test } from '../lib/harness.js';
+import { loadSchemas } from '../lib/recorder.js';
+import { createTask, newTaskQueue, root, rootUrl } from '../lib/world.js';
+
+const samplesOfEach = 5;
+const parallelMax = 8;
+const shownMax = 200;
+const documentShownMax = Number(process.env.DSM ?? 300);
+const seed = Number(process.env.GANTRY_SEED ?? Date.now() % 2 ** 31);
+
+const clientId = 'conformance/generated';
+const roleId = 'conformance-generated';
+/** Values for the parameters of all routes; nothing that another test looks at. */
+const parametersWith = taskQueueId => ({
+  taskId: taskcluster.slugid(), taskGroupId: taskcluster.slugid(), runId: '0', taskQueueId,
+  provisionerId: 'conformance', workerType: 'generated', workerGroup: 'here', workerId: 'generated', clientId, roleId,
+  name: 'conformance/generated', namespace: 'conformance.generated', workerPoolId: 'conformance/generated',
+});
+
+async function get(path) {
+  return (await fetch(rootUrl + path)).json();
+}
+
+/** The methods with an input: {service, entry, input}. */
+async function methodsOf(service) {
+  const { entries } = await get(`/references/${service}/v1/api.json`);
+  return entries.filter(entry => entry.input).map(entry => ({ service, entry, input: `/schemas/${service}/${entry.input}` }));
+}
+
+function urlOf({ service, entry }, taskQueueId) {
+  const values = parametersWith(taskQueueId);
+  const path = entry.route.replace(/<([^>]+)>/g, (_, name) => {
+    assert.ok(values[name], `${entry.name} has a parameter ${name} that this test does not know`);
+    return encodeURIComponent(values[name]);
+  });
+  return `${rootUrl}/api/${service}/v1${path}`;
+}
+
+/** Status and code of the answer. */
+async function send(method, taskQueueId, document) {
+  const url = urlOf(method, taskQueueId);
+  const verb = method.entry.method.toUpperCase();
+  const credentials = { id: root.clientId, key: root.accessToken, algorithm: 'sha256' };
+  const { header } = Hawk.client.header(url, verb, { credentials });
+  const answer = await fetch(url, { method: verb, body: JSON.stringify(document), redirect: 'manual',
+    headers: { authorization: header, 'content-type': 'application/json' } });
+  const text = await answer.text();
+  return answer.status < 400 ? { status: answer.status } : { status: answer.status, ...JSON.parse(text) };
+}
+
+/** What is wrong with the server's verdict on the document; nothing if it is the validator's. */
+async function tryDocument(method, document, validate) {
+  const valid = validate(document);
+  const why = valid ? 'nothing' : validate.errors.map(one => `${one.dataPath} ${one.message}`).join(', ').slice(0, 200);
+  const taskQueueId = newTaskQueue();
+  // A claim waits for work unless there is some.
+  if (valid && method.entry.name === 'claimWork') await createTask(taskQueueId);
+  const { status, code, message = '' } = await send(method, taskQueueId, document);
+  const refused = status === 400 && code === 'InputValidationError';
+  if (refused === !valid && status < 500) return undefined;
+  const answer = `${status} ${code ?? ''} ${message.split('\n')[0].slice(0, 200)}`;
+  return `${method.entry.name}: the schema complains of ${why}; the answer is ${answer}`;
+}
+
+/** Calls `act` with each item, a few at the same time. */
+async function forEachOf(items, act) {
+  const left = [...items].values();
+  await Promise.all(Array.from({ length: parallelMax }, async () => {
+    for (const item of left) await act(item);
+  }));
+}
+
+async function tryService(service) {
+  const { ajv, documents } = await loadSchemas(rootUrl);
+  const maker = new DocumentMaker(documents, seed);
+  const wrong = new Map();  // each complaint once, with a document
+  let sent = 0;
+  for (const method of await methodsOf(service)) {
+    const validate = ajv.getSchema(method.input);
+    const samples = Array.from({ length: samplesOfEach }, (_, i) => maker.sample(method.input, i === 0));
+    for (const sample of samples) assert.ok(validate(sample), `${method.input}: ${ajv.errorsText(validate.errors)}`);
+    const all = new Map([...samples, ...maker.variants(method.input)].map(one => [JSON.stringify(one), one]));
+    sent += all.size;
+    await forEachOf(all.values(), async document => {
+      const complaint = await tryDocument(method, document, validate);
+      if (complaint) wrong.set(complaint, JSON.stringify(document).slice(0, documentShownMax));
+    });
+  }
+  console.log(`note: ${service}: ${sent} documents from seed ${seed} (GANTRY_SEED repeats it)`);
+  const shown = [...wrong].slice(0, shownMax).map(([complaint, document]) => `${complaint}: ${document}`);
+  assert.equal(wrong.size, 0, shown.join('\n'));
+}
+
+for (const service of ['auth', 'index', 'object', 'purge-cache', 'queue', 'secrets']) {
+  test(`schemas: what the ${service} service takes is what its schemas allow`, () => tryService(service));
+}
+
+test('schemas: what was generated and others could see is gone', async () => {
+  const auth = new taskcluster.Auth({ rootUrl, credentials: root, retries: 0 });
+  await auth.deleteClient(clientId);
+  await auth.deleteRole(roleId);
+});
