@@ -90,11 +90,11 @@ TEST_F(JoinTest, WrongTokensAreRefusedSlowly) {
   std::string changed = good;
   changed[20] = changed[20] == 'A' ? 'B' : 'A';
   Duration before = env.uptime();
-  for (std::string wrong : {std::string("x"), std::string("gantry-join."), std::string("gantry-join.e30.e30"), changed,
-                            good + "A", good.substr(0, good.size() - 1), "y" + good}) {
+  for (const std::string& wrong : {std::string("x"), std::string("gantry-join."), std::string("gantry-join.e30.e30"),
+                                   changed, good + "A", good.substr(0, good.size() - 1), "y" + good}) {
     Answer answer = join(wrong, node_a);
     EXPECT_EQ(answer.status, 401) << wrong;
-    EXPECT_EQ(answer.text.find(wrong), wrong == "x" ? answer.text.find("x") : std::string::npos) << answer.text;
+    EXPECT_EQ(answer.text.find(wrong), wrong == "x" ? answer.text.find('x') : std::string::npos) << answer.text;
   }
   EXPECT_GE(env.uptime() - before, milliseconds(7 * 500));
   EXPECT_EQ(join(std::string(1024, 'x'), node_a).status, 401);

@@ -6,7 +6,6 @@ namespace gantry::sim {
 namespace {
 
 using wire::ReasonCreated;
-using wire::ReasonResolved;
 using wire::TaskState;
 
 constexpr std::int64_t minute_us = 60'000'000;

@@ -197,7 +197,7 @@ Async<> Worker::record_artifacts(wire::RunRef run) {
       body = fmt::format(R"({{"storageType":"error","expires":"{}","reason":"{}","message":"not there"}})", expires,
                          fact.target);
     }
-    std::string target = queue_api + run_path(run) + "/artifacts/" + name;
+    std::string target = fmt::format("{}{}/artifacts/{}", queue_api, run_path(run), name);
     for (int attempt = 0; attempt < artifact_attempts_max && holds(run); ++attempt) {
       Answer answer = co_await api_.call(net::Method::post, target, body, containers_.at(run).signer);
       if (answer.ok()) world_.oracle.created_artifact(run, name, fact);

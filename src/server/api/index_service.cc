@@ -55,7 +55,7 @@ Async<IndexedTask> find_indexed(Services& services, const std::string& path) {
 }
 
 Async<net::Response> find_task(Services& services, Call& call) {
-  std::string path = call.parameter("indexPath");
+  const std::string& path = call.parameter("indexPath");
   check_path(path);
   call.require("index:find-task:" + path);
   IndexedTask indexed = co_await find_indexed(services, path);
@@ -102,7 +102,7 @@ Async<net::Response> insert_task(Services& services, Call& call) {
 }
 
 Async<net::Response> delete_task(Services& services, Call& call) {
-  std::string path = call.parameter("namespace");
+  const std::string& path = call.parameter("namespace");
   check_path(path);
   call.require("index:delete-task:" + path);
   co_await services.cold.ensure<IndexedTask>(path);

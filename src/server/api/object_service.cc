@@ -273,8 +273,8 @@ Async<net::Response> create_upload(Services& services, Call& call) {
 
 /// The bytes of an upload, by signed URL alone.
 Async<net::Response> put_upload(Services& services, Call& call) {
-  std::string name = call.parameter("name");
-  std::string upload_id = call.parameter("uploadId");
+  const std::string& name = call.parameter("name");
+  const std::string& upload_id = call.parameter("uploadId");
   value_or_throw(auth::check_signed_url("PUT", upload_subject(upload_id, name), call.request.query(),
                                         services.env.now(), services.object_key));
   if (!call.request.headers.get("content-encoding").empty()) {
@@ -388,7 +388,7 @@ Async<net::Response> start_download(Services& services, Call& call) {
 }
 
 Async<net::Response> object_metadata(Services& services, Call& call) {
-  std::string name = call.parameter("name");
+  const std::string& name = call.parameter("name");
   call.require("object:download:" + name);
   StoredObject object = co_await finished_object(services, name);
   std::string answer;
@@ -400,7 +400,7 @@ Async<net::Response> object_metadata(Services& services, Call& call) {
 }
 
 Async<net::Response> download(Services& services, Call& call) {
-  std::string name = call.parameter("name");
+  const std::string& name = call.parameter("name");
   call.require("object:download:" + name);
   net::Response response;
   response.status = 303;
