@@ -53,30 +53,39 @@ std::string read_task_queue(ObjectReader& reader) {
   return queue.empty() ? from_pair : queue;
 }
 
+/// Texts of printable ASCII. `ascii_in_schema`: the published schema says so, too; else it is only their meaning.
 std::vector<std::string> read_texts(ObjectReader& reader, std::string_view key, std::size_t count_max,
-                                    std::size_t bytes_max, bool unique) {
+                                    std::size_t characters_max, bool ascii_in_schema) {
   std::vector<std::string> texts;
   const json::array* array = reader.array(key, count_max);
   if (!array) return texts;
   for (const auto& element : *array) {
     const json::string* text = element.if_string();
-    if (!text || text->empty() || text->size() > bytes_max || !is_printable_ascii(*text)) {
-      reader.fail(fmt::format("{}.{}", key, texts.size()),
-                  fmt::format("must be 1 to {} printable ASCII characters", bytes_max));
-      return texts;
+    bool sized = text && !text->empty() && character_count(*text) <= characters_max;
+    bool ascii = text && is_printable_ascii(*text);
+    if (!sized || !ascii) {
+      std::string path = fmt::format("{}.{}", key, texts.size());
+      std::string message = fmt::format("must be 1 to {} printable ASCII characters", characters_max);
+      if (!sized || ascii_in_schema) {
+        reader.fail(path, std::move(message));
+        return texts;
+      }
+      reader.contradict(path, std::move(message));
     }
     texts.emplace_back(*text);
-  }
-  if (unique) {
-    auto sorted = texts;
-    std::ranges::sort(sorted);
-    if (std::ranges::adjacent_find(sorted) != sorted.end()) reader.fail(key, "has an element twice");
   }
   return texts;
 }
 
+void read_routes(ObjectReader& reader, TaskDefinition& task) {
+  task.routes = read_texts(reader, "routes", routes_max, 249, false);
+  auto sorted = task.routes;
+  std::ranges::sort(sorted);
+  if (std::ranges::adjacent_find(sorted) != sorted.end()) reader.fail("routes", "has an element twice");
+}
+
 void read_scopes(ObjectReader& reader, TaskDefinition& task) {
-  task.scopes = read_texts(reader, "scopes", scopes_max, 4096, false);
+  task.scopes = read_texts(reader, "scopes", scopes_max, 4096, true);
   for (const auto& scope : task.scopes) {
     if (scope.ends_with("**"))
       reader.contradict("scopes", fmt::format("\"{}\" must not end in two stars", shorten(scope, 80)));
@@ -240,7 +249,7 @@ Result<TaskDefinition> parse_task_definition(TaskId id, std::string_view body, c
     task.group = id;
   }
   read_dependencies(reader, task);
-  task.routes = read_texts(reader, "routes", routes_max, 249, true);
+  read_routes(reader, task);
   std::string_view priority = reader.text("priority", {}, "lowest");
   if (auto parsed = parse_priority(priority)) {
     task.priority = *parsed;

@@ -143,6 +143,10 @@ TEST(TaskDefinition, RoutesAreFewShortAndUnique) {
   refuses(with("routes", {"a", "b", "a"}), "routes: has an element twice");
   refuses(with("routes", {"a", ""}), "routes.1");
   refuses(with("routes", "a"), "routes: must be an array");
+  // The schema says nothing of characters beyond ASCII, and what it refuses goes before what it does not.
+  refuses(with("routes", {"caf\xC3\xA9"}), "routes.0");
+  EXPECT_EQ(parse(with("routes", {"caf\xC3\xA9"})).error().fault(), InputFault::meaning);
+  refuses(with("routes", {"caf\xC3\xA9", ""}), "routes.1");
 }
 
 TEST(TaskDefinition, ScopesArePrintableAndEndInOneStarAtMost) {
@@ -176,6 +180,10 @@ TEST(TaskDefinition, SaysWhatIsMissing) {
 TEST(TaskDefinition, MetadataHasLimits) {
   accepts(with_metadata("name", std::string(255, 'n')));
   refuses(with_metadata("name", std::string(256, 'n')), "metadata.name");
+  std::string accents;
+  for (int i = 0; i < 255; ++i) accents += "\xC3\xA9";
+  accepts(with_metadata("name", accents));  // 255 characters
+  refuses(with_metadata("name", accents + "x"), "metadata.name");
   accepts(with_metadata("description", std::string(32768, 'd')));
   refuses(with_metadata("description", std::string(32769, 'd')), "metadata.description");
   refuses(with_metadata("owner", std::string(256, 'o')), "metadata.owner");

@@ -26,7 +26,8 @@ bool scope_before(std::string_view a, std::string_view b) {
 bool is_valid_scope(std::string_view scope) { return is_printable_ascii(scope); }
 
 bool satisfies(std::string_view held, std::string_view required) {
-  return is_pattern(held) ? required.starts_with(stem(held)) : held == required;
+  // By the stem of a pattern: "x*" is not below "x**", which covers less.
+  return is_pattern(held) ? stem(required).starts_with(stem(held)) : held == required;
 }
 
 ScopeSet::ScopeSet(std::vector<std::string> scopes) : scopes_(std::move(scopes)) { normalize(); }

@@ -51,7 +51,7 @@ void try_scopes(const std::vector<std::string>& held, const std::vector<std::str
   ScopeExpression expression = expression_of(needed, shape);
   auto missing = expression.missing_from(set);
   GANTRY_ASSERT(expression.met_by(set) == !missing);
-  if (missing) GANTRY_ASSERT(!missing->met_by(set) && !missing->to_string().empty());
+  if (missing) GANTRY_ASSERT(!missing->met_by(set) && missing->to_string() == missing->missing_from(set)->to_string());
   ScopeSet more = set;
   more.add(ScopeSet(needed));
   GANTRY_ASSERT(needed.empty() || expression.met_by(more));

@@ -24,6 +24,8 @@ TEST(Satisfies, ATrailingStarCoversItsPrefix) {
   EXPECT_TRUE(satisfies("queue:*", "queue:task:*"));
   EXPECT_TRUE(satisfies("*", "anything"));
   EXPECT_TRUE(satisfies("*", ""));
+  EXPECT_TRUE(satisfies("x*", "x**"));
+  EXPECT_FALSE(satisfies("x**", "x*"));  // "xy" is below the second, not below the first
   EXPECT_FALSE(satisfies("queue:*", "queue"));
   EXPECT_FALSE(satisfies("queue:task:*", "queue:*"));
 }

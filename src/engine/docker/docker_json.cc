@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <climits>
 #include <cmath>
+#include <limits>
 
 #include <boost/json.hpp>
 #include <fmt/core.h>
@@ -69,10 +71,13 @@ std::string optional_text_at(const json::object& object, std::string_view key) {
                                      : std::string();
 }
 
-std::int64_t number_at(const json::object& object, std::string_view key) {
+template <class Number>
+Number number_at(const json::object& object, std::string_view key, Number min) {
   const json::value* value = object.if_contains(key);
   if (!value || !value->is_int64()) unexpected(fmt::format("no number {}", key));
-  return value->get_int64();
+  std::int64_t number = value->get_int64();
+  if (number < min || number > std::numeric_limits<Number>::max()) unexpected(fmt::format("{} = {}", key, number));
+  return static_cast<Number>(number);
 }
 
 bool flag_at(const json::object& object, std::string_view key) {
@@ -169,7 +174,7 @@ ContainerState parse_container_state(std::string_view body) {
   state.id = text_at(object, "Id");
   state.running = flag_at(from, "Running");
   state.created_only = text_at(from, "Status") == "created";
-  state.exit_code = static_cast<int>(number_at(from, "ExitCode"));
+  state.exit_code = number_at(from, "ExitCode", INT_MIN);
   state.out_of_memory = flag_at(from, "OOMKilled");
   state.started = time_at(from, "StartedAt");
   state.finished = time_at(from, "FinishedAt");
@@ -198,7 +203,7 @@ std::vector<ContainerSummary> parse_container_list(std::string_view body) {
 WaitResult parse_wait(std::string_view body) {
   json::object object = parse_object(body);
   WaitResult result;
-  result.exit_code = static_cast<int>(number_at(object, "StatusCode"));
+  result.exit_code = number_at(object, "StatusCode", INT_MIN);
   const json::value* error = object.if_contains("Error");
   if (error && error->is_object()) result.error = optional_text_at(error->get_object(), "Message");
   return result;
@@ -230,8 +235,8 @@ Version parse_version(std::string_view body) {
 
 void parse_info(std::string_view body, EngineInfo& info) {
   json::object object = parse_object(body);
-  info.cpus = static_cast<int>(number_at(object, "NCPU"));
-  info.memory_bytes = number_at(object, "MemTotal");
+  info.cpus = number_at(object, "NCPU", 0);
+  info.memory_bytes = number_at(object, "MemTotal", std::int64_t{0});
   info.cgroup_version = optional_text_at(object, "CgroupVersion") == "2" ? 2 : 1;  // before 1.41 there was only 1
 }
 

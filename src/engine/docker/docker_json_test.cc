@@ -82,6 +82,11 @@ TEST(Answers, OfAnotherShapeAreRefused) {
   EXPECT_THROW(parse_container_list("[1]"), Error);
   EXPECT_THROW(parse_wait("{}"), Error);
   EXPECT_THROW(parse_networks("{}"), Error);
+  EXPECT_THROW(parse_wait(R"({"StatusCode":4294967296})"), Error);
+  EngineInfo info;
+  EXPECT_THROW(parse_info(R"({"NCPU":-1,"MemTotal":1})", info), Error);
+  EXPECT_THROW(parse_info(R"({"NCPU":4294967297,"MemTotal":1})", info), Error);
+  EXPECT_THROW(parse_info(R"({"NCPU":1,"MemTotal":-1})", info), Error);
 }
 
 int negotiated(std::string_view body) { return negotiate_version(parse_version(body)); }

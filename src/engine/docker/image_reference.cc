@@ -42,7 +42,9 @@ ImageReference parse_image_reference(std::string_view text) {
   if (std::size_t at = text.find('@'); at != std::string_view::npos) {
     reference.tag = text.substr(at + 1);
     name = text.substr(0, at);
-    if (reference.tag.empty()) refuse(text);
+    bool digest =
+        reference.tag.find(':') != std::string::npos && reference.tag.find_first_of("@/") == std::string::npos;
+    if (!digest) refuse(text);
   }
   std::size_t colon = name.rfind(':');
   std::size_t slash = name.rfind('/');
@@ -51,7 +53,8 @@ ImageReference parse_image_reference(std::string_view text) {
     name = name.substr(0, colon);
     if (reference.tag.empty()) refuse(text);
   }
-  if (name.empty()) refuse(text);
+  bool second_tag = name.substr(name.rfind('/') + 1).find(':') != std::string_view::npos;
+  if (name.empty() || second_tag) refuse(text);
   reference.name = name;
   if (reference.tag.empty()) reference.tag = "latest";
   return reference;

@@ -27,8 +27,8 @@ TEST(ImageReference, IsSplitIntoNameAndTag) {
 }
 
 TEST(ImageReference, ThatLeadsElsewhereIsRefused) {
-  for (std::string text :
-       {"", "a b", "a?x=1", "../containers/x", "a/./b", "a//b", "/a", "a/", "a%2e", "a:", "a@", ":a", "a\n", "grüße"}) {
+  for (std::string text : {"", "a b", "a?x=1", "../containers/x", "a/./b", "a//b", "/a", "a/", "a%2e", "a:", "a@",
+                           "a@b", "a@b@sha256:0", "a@b/c:d", "a:b:c", ":a", "a\n", "grüße"}) {
     EXPECT_THROW(parse_image_reference(text), Error) << text;
   }
   EXPECT_THROW(parse_image_reference(std::string(2000, 'a')), Error);

@@ -1,6 +1,6 @@
 // Documents made from a JSON schema (draft 6, as far as the schemas of this server use it): good ones, and for each a
 // series in which one thing is changed at a time. Which of these are still good is for a validator to say; here is only
-// what lies at the edges. The same seed makes the same documents.
+// what lies at the edges. The same seed makes the same documents, but for times, which are of the next day.
 
 const itemsMax = 10_001;  // of an array that is made to be too long
 const fillMax = 40_000;   // of a text that is made to be too long
@@ -57,9 +57,9 @@ export class DocumentMaker {
     return this.#sample(this.#at(id), every);
   }
 
-  /** Documents in which one thing is different from a good one. */
-  variants(id) {
-    return [...this.#variants(this.#at(id))];
+  /** Documents in which one thing is different from this good one, or from another if there is none. */
+  variants(id, base = undefined) {
+    return [...this.#variants(this.#at(id), base)];
   }
 
   #below(limit) {
@@ -119,7 +119,7 @@ export class DocumentMaker {
     return made;
   }
 
-  * #variants(place) {
+  * #variants(place, base = undefined) {
     const { id, schema } = place;
     yield* kinds;
     if (schema.oneOf) {
@@ -134,7 +134,7 @@ export class DocumentMaker {
       case 'integer':
       case 'number': yield* this.#edges(schema); break;
       case 'array': yield* this.#arrays(place); break;
-      case 'object': yield* this.#objects(place); break;
+      case 'object': yield* this.#objects(place, base); break;
     }
   }
 
@@ -171,9 +171,9 @@ export class DocumentMaker {
     }
   }
 
-  * #objects(place) {
+  * #objects(place, base) {
     const { id, schema } = place;
-    const whole = this.#object(place, true);
+    const whole = base ?? this.#object(place, true);
     yield whole;
     yield this.#object(place, false);
     yield { ...whole, stranger: 1 };
