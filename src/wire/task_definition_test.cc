@@ -305,7 +305,7 @@ TEST(TaskDefinition, HasAtMost256KiB) {
 }
 
 TEST(TaskDefinition, SurvivesHostileBytes) {
-  for (std::string body :
+  for (const std::string& body :
        {std::string(), std::string("[]"), std::string("\0", 1), std::string("{\"created\":\"\xFF\"}"),
         std::string(100'000, '['), std::string("{\"extra\":") + std::string(100'000, '{')}) {
     EXPECT_FALSE(parse_task_definition(id, body, native_queue));

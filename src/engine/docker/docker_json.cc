@@ -7,7 +7,7 @@
 #include <limits>
 
 #include <boost/json.hpp>
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include "engine/docker/limits.h"
 #include "net/http.h"
@@ -101,16 +101,20 @@ std::map<std::string, std::string> labels_at(const json::object& object, std::st
   return labels;
 }
 
+/// 0 to 999, or -1.
+int parse_version_part(std::string_view text) {
+  int number = -1;
+  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  bool whole = error == std::errc() && end == text.data() + text.size();
+  return whole && number < 1000 ? number : -1;
+}
+
 int parse_api_version(std::string_view text) {
   std::size_t dot = text.find('.');
   if (dot == std::string_view::npos) return 0;
-  int major = 0;
-  int minor = 0;
-  auto first = std::from_chars(text.data(), text.data() + dot, major);
-  auto second = std::from_chars(text.data() + dot + 1, text.data() + text.size(), minor);
-  bool good = first.ec == std::errc() && first.ptr == text.data() + dot && second.ec == std::errc() &&
-              second.ptr == text.data() + text.size() && major >= 0 && major < 1000 && minor >= 0 && minor < 1000;
-  return good ? major * 1000 + minor : 0;
+  int major = parse_version_part(text.substr(0, dot));
+  int minor = parse_version_part(text.substr(dot + 1));
+  return major >= 0 && minor >= 0 ? major * 1000 + minor : 0;
 }
 
 json::object host_config(const ContainerSpec& spec) {
@@ -137,7 +141,7 @@ std::string container_create_json(const ContainerSpec& spec) {
   body["Image"] = spec.image;
   if (!spec.command.empty()) body["Cmd"] = json::array(spec.command.begin(), spec.command.end());
   json::array env;
-  for (const auto& [name, value] : spec.env) env.emplace_back(name + "=" + value);
+  for (const auto& [name, value] : spec.env) env.emplace_back(fmt::format("{}={}", name, value));
   body["Env"] = std::move(env);
   json::object labels;
   for (const auto& [name, value] : spec.labels) labels[name] = value;
