@@ -322,6 +322,9 @@ def run_tests(names):
     wanted = sys.argv[1:]
     tests = [(name, function) for name, function in names.items() if name.startswith("test_") and callable(function)]
     tests = [test for test in tests if not wanted or any(word in test[0] for word in wanted)]
+    engine = Engine()
+    if engine.answers():
+        engine.make_image()
     failed = 0
     for name, function in tests:
         began = time.monotonic()
