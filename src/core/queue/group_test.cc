@@ -1,6 +1,7 @@
 // Groups: membership, sealing, cancelling, their end; priorities and pulling.
 #include <gtest/gtest.h>
 
+#include "core/queue/limits.h"
 #include "core/testing/queue_world.h"
 
 namespace gantry::queue {
@@ -198,6 +199,41 @@ TEST_F(GroupTest, AGroupsPriorityChangesInSteps) {
   EXPECT_EQ(changes[0].tasks_affected, 201);
   EXPECT_GE(work(), 1);
   for (TaskId id : ids) EXPECT_EQ(task(id).priority, Priority::medium);
+}
+
+TEST_F(GroupTest, WhatIsDecidedLaterOutlastsTheStepsOfAGroupsChange) {
+  TaskId root = create();
+  Ids ids = {root};
+  for (int i = 0; i < 300; ++i) ids.push_back(create({.group = root}));
+  auto prioritize_group = [&](Priority priority) {
+    return done(decide([&](state::Transaction& tx) { return change_group_priority(tx, root, priority); }));
+  };
+  ASSERT_TRUE(prioritize_group(Priority::medium));
+  ASSERT_EQ(task(ids.back()).priority, Priority::lowest) << "its turn comes in a later step";
+  ASSERT_TRUE(prioritize(ids.back(), Priority::very_high));
+  ASSERT_TRUE(prioritize(ids[299], Priority::low));
+  work();
+  EXPECT_EQ(task(ids.back()).priority, Priority::very_high);
+  EXPECT_EQ(task(ids[299]).priority, Priority::low);
+  EXPECT_EQ(task(ids[298]).priority, Priority::medium);
+
+  ASSERT_TRUE(prioritize_group(Priority::high));
+  ASSERT_TRUE(prioritize_group(Priority::low));
+  EXPECT_EQ(state.works().size(), 1u) << "the later one goes to all tasks of the earlier";
+  work();
+  for (TaskId id : ids) EXPECT_EQ(task(id).priority, Priority::low);
+}
+
+TEST_F(GroupTest, OnlySoManyTasksAreSparedByAGroupsChange) {
+  TaskId root = create();
+  Ids ids = {root};
+  for (std::size_t i = 0; i < spared_tasks_max + 200; ++i) ids.push_back(create({.group = root}));
+  ASSERT_TRUE(decide([&](state::Transaction& tx) { return change_group_priority(tx, root, Priority::medium); }));
+  for (std::size_t i = 0; i < spared_tasks_max; ++i) ASSERT_TRUE(prioritize(ids[i], Priority::high));
+  EXPECT_TRUE(prioritize(ids[0], Priority::highest)) << "it is spared already";
+  EXPECT_EQ(code_of(prioritize(ids.back(), Priority::high)), ErrorCode::unavailable);
+  work();
+  EXPECT_TRUE(prioritize(ids.back(), Priority::high));
 }
 
 TEST_F(GroupTest, AnUrgentTaskPullsWhatItWaitsForIfItsGroupSaysSo) {

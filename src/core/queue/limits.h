@@ -29,6 +29,8 @@ inline constexpr std::size_t dependencies_max = wire::dependencies_max;
 inline constexpr std::size_t work_operations = 2;
 /// How many records one step looks at, whether it changes them or not.
 inline constexpr std::size_t work_visits_max = 20'000;
+/// Tasks that get a priority of their own while that of their group is being changed.
+inline constexpr std::size_t spared_tasks_max = 1'000;
 /// Links to dependencies that one Work{link} carries.
 inline constexpr std::size_t links_per_work = 1000;
 /// How many of those that wait for a task are asked for their priority when it is run again.

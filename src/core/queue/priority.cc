@@ -1,5 +1,7 @@
 #include "core/queue/priority.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/queue/limits.h"
@@ -11,7 +13,6 @@ namespace gantry::queue {
 using state::Change;
 using state::Priority;
 using state::Task;
-using state::TaskState;
 using state::Work;
 
 namespace {
@@ -63,6 +64,32 @@ bool pull_some(state::Transaction& tx, std::vector<Puller>& pullers) {
   return true;
 }
 
+/// The change under way of a group's priority: there is at most one.
+const Work* group_change(const state::State& state, TaskGroupId group) {
+  for (Work::Id id : state.works()) {
+    const Work& work = state.table<Work>().find(id)->record;
+    if (work.kind == Work::Kind::prioritize_group && work.task == group) return &work;
+  }
+  return nullptr;
+}
+
+bool is_spared(const Work& work, const Task& task) {
+  return std::ranges::find(work.links, task.sequence) != work.links.end();
+}
+
+/// What is decided for one task now must outlast a change of its group that has not come to it yet.
+Result<void> spare(state::Transaction& tx, const Task& task) {
+  const Work* work = group_change(tx.state(), task.group);
+  if (!work || task.sequence > work->through || is_spared(*work, task)) return success();
+  if (work->links.size() >= spared_tasks_max) {
+    return Error(ErrorCode::unavailable,
+                 fmt::format("the priority of group {} is being changed", task.group.to_string()),
+                 "try again in a moment");
+  }
+  tx.update<Work>(work->id, [&](Work& changed) { changed.links.push_back(task.sequence); });
+  return success();
+}
+
 /// One task of a group or by itself; needs the room of two records.
 void set_priority(state::Transaction& tx, TaskId id, Priority priority) {
   const Task& task = *tx.find<Task>(id);
@@ -83,6 +110,7 @@ Result<const Task*> change_priority(state::Transaction& tx, TaskId id, Priority 
     return Error(ErrorCode::conflict, fmt::format("the priority of task {} cannot be changed: it is {}", id.to_string(),
                                                   name_of(task->state())));
   }
+  TRY(spare(tx, *task));
   set_priority(tx, id, priority);
   return tx.find<Task>(id);
 }
@@ -95,6 +123,8 @@ Result<GroupPriority> change_group_priority(state::Transaction& tx, TaskGroupId 
   change.priority = priority;
   for (TaskId task : open_tasks(tx.state(), id)) change.tasks_affected += tx.find<Task>(task)->priority != priority;
   tx.add_change(std::move(change));
+  if (const Work* earlier = group_change(tx.state(), id))
+    tx.erase<Work>(earlier->id);  // this one goes to all of its tasks
   Work work;
   work.kind = Work::Kind::prioritize_group;
   work.task = id;
@@ -133,7 +163,9 @@ bool continue_pull(state::Transaction& tx, Work& work) {
 
 bool continue_prioritize_group(state::Transaction& tx, Work& work) {
   static constexpr std::size_t operations = 2;  // the task, and work to pull what it waits for
-  return for_open_tasks(tx, work, operations, [&](const Task& task) { set_priority(tx, task.id, work.priority); });
+  return for_open_tasks(tx, work, operations, [&](const Task& task) {
+    if (!is_spared(work, task)) set_priority(tx, task.id, work.priority);
+  });
 }
 
 }  // namespace gantry::queue

@@ -205,7 +205,7 @@ struct Work {
   std::uint64_t through = 0;   // tasks with a higher sequence came later and are none of its business
   bool completed = false;      // release: the task's outcome; group_pulls: the new value
   Priority priority = Priority::lowest;
-  std::vector<std::uint64_t> links;
+  std::vector<std::uint64_t> links;  // link: see there; prioritize_group: the sequences of tasks that it leaves alone
   Time created;
 
   const Id& key() const { return id; }
