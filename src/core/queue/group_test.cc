@@ -14,7 +14,6 @@ using state::ReasonResolved;
 using state::TableId;
 using testing_world::numbered_id;
 using testing_world::QueueWorld;
-using testing_world::TaskOptions;
 using Ids = std::vector<TaskId>;
 
 struct GroupTest : testing::Test, QueueWorld {
