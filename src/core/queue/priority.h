@@ -12,14 +12,16 @@
 
 namespace gantry::queue {
 
-/// Moves an unresolved task in its line. Errors: not_found, conflict (it is resolved).
+/// Moves an unresolved task in its line; a change of its group that has not come to it yet leaves it alone. Errors:
+/// not_found, conflict (it is resolved), unavailable (too many tasks were changed while their group is).
 Result<const state::Task*> change_priority(state::Transaction& tx, TaskId task, state::Priority priority);
 
 struct GroupPriority {
   GroupView group;
   std::int64_t tasks = 0;  // how many get it, those of later steps included
 };
-/// The same for every unresolved task of a group; what does not fit is left to continue_work(). In memory before the
+/// The same for every unresolved task of a group; what does not fit is left to continue_work(), in place of an earlier
+/// change that is under way. In memory before the
 /// call: as for group.h. Errors: not_found.
 Result<GroupPriority> change_group_priority(state::Transaction& tx, TaskGroupId group, state::Priority priority);
 
