@@ -21,7 +21,7 @@ class Fill {
  public:
   explicit Fill(const std::string& database) : env_(io_), store_(store::open_sqlite(database)), commits_(env_, state_) {
     server::KnownTasks tasks;
-    server::KnownTasks groups;
+    server::KnownGroups groups;
     server::load_state(*store_, state_, tasks, groups);
     commits_.attach(*store_);
   }

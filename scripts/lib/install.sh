@@ -21,9 +21,9 @@ install_set() {
     build)
       echo clang-19 lld-19=ld.lld ninja-build=ninja cmake ccache git ca-certificates
       echo libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libssl-dev libsqlite3-dev
-      echo libfmt-dev libspdlog-dev zlib1g-dev prometheus-cpp-dev librabbitmq-dev libgoogle-perftools-dev
+      echo libfmt-dev libspdlog-dev zlib1g-dev prometheus-cpp-dev librabbitmq-dev libjemalloc-dev
       ;;
-    runtime) echo docker.io=dockerd iptables busybox-static curl=curl ca-certificates librabbitmq4 libtcmalloc-minimal4 ;;
+    runtime) echo docker.io=dockerd iptables busybox-static curl=curl ca-certificates librabbitmq4 libjemalloc2 ;;
     test)
       echo clang-format-19 clang-tidy-19 libclang-rt-19-dev llvm-19=llvm-symbolizer-19
       echo libgtest-dev libgmock-dev librapidcheck-dev

@@ -1,7 +1,6 @@
 #include "server/cold.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "base/planted.h"
 
@@ -11,6 +10,42 @@ using state::TableId;
 
 namespace {
 constexpr int loads_max = 5;  // of one record for one request
+}
+
+void KnownTasks::add(TaskId id, std::uint64_t sequence) {
+  auto [entry, added] = sequences_.emplace(id.hash(), sequence);
+  if (added || entry->second == sequence) return;
+  auto [begin, end] = others_.equal_range(id.hash());
+  bool known = std::any_of(begin, end, [&](const auto& other) { return other.second == sequence; });
+  if (!known) others_.emplace(id.hash(), sequence);
+}
+
+void KnownTasks::remove(TaskId id, std::uint64_t sequence) {
+  auto entry = sequences_.find(id.hash());
+  if (entry == sequences_.end()) return;
+  auto [begin, end] = others_.equal_range(id.hash());
+  if (entry->second != sequence) {
+    auto other = std::find_if(begin, end, [&](const auto& any) { return any.second == sequence; });
+    if (other != end) others_.erase(other);
+  } else if (begin != end) {
+    entry->second = begin->second;
+    others_.erase(begin);
+  } else {
+    sequences_.erase(entry);
+  }
+}
+
+std::vector<std::uint64_t> KnownTasks::sequences(TaskId id) const {
+  std::vector<std::uint64_t> found;
+  if (auto entry = sequences_.find(id.hash()); entry != sequences_.end()) found.push_back(entry->second);
+  auto [begin, end] = others_.equal_range(id.hash());
+  for (auto other = begin; other != end; ++other) found.push_back(other->second);
+  return found;
+}
+
+void KnownTasks::clear() {
+  sequences_.clear();
+  others_.clear();
 }
 
 void DefinitionCache::put(std::uint64_t sequence, state::Value definition, std::uint64_t version) {
@@ -82,19 +117,19 @@ Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
   co_return value;
 }
 
-std::vector<queue::DependencyFacts> ColdRecords::read_facts(store::Store& store, const std::vector<TaskId>& ids) {
-  std::vector<queue::DependencyFacts> facts;
-  for (TaskId id : ids) {
-    Loaded loaded = read_task(store, id);
-    if (loaded.task) facts.push_back({id, loaded.task->sequence, loaded.task->state(), loaded.task->expires});
-  }
-  return facts;
-}
-
 Async<std::vector<queue::DependencyFacts>> ColdRecords::facts_of(std::vector<TaskId> ids) {
   std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
   if (ids.empty()) co_return std::vector<queue::DependencyFacts>();
-  auto read_them = [store = store_, ids = std::move(ids)] { return read_facts(*store, ids); };
+  std::vector<std::pair<TaskId, std::vector<std::uint64_t>>> places;
+  for (TaskId id : ids) places.emplace_back(id, known_.sequences(id));
+  auto read_them = [store = store_, places = std::move(places)] {
+    std::vector<queue::DependencyFacts> facts;
+    for (const auto& [id, sequences] : places) {
+      Loaded loaded = read_task(*store, id, sequences);
+      if (loaded.task) facts.push_back({id, loaded.task->sequence, loaded.task->state(), loaded.task->expires});
+    }
+    return facts;
+  };
   co_return co_await env_.blocking(read_them);
 }
 
@@ -143,8 +178,10 @@ Async<bool> ColdRecords::load(TaskId id) {
   try {
     const auto* row = state_.table<state::Task>().find(id);
     bool with_task = row == nullptr;
-    std::uint64_t sequence = row ? row->record.sequence : 0;
-    auto read_it = [store = store_, id, with_task, sequence] { return read(*store, id, with_task, sequence); };
+    std::vector<std::uint64_t> sequences = row ? std::vector{row->record.sequence} : known_.sequences(id);
+    auto read_it = [store = store_, id, with_task, sequences = std::move(sequences)] {
+      return read(*store, id, with_task, sequences);
+    };
     Loaded loaded = co_await env_.blocking(read_it);
     exists = loaded.task || !with_task;
     if (loaded.task) state_.load(std::move(*loaded.task));
@@ -161,24 +198,26 @@ Async<bool> ColdRecords::load(TaskId id) {
   co_return exists;
 }
 
-ColdRecords::Loaded ColdRecords::read_task(store::Store& store, TaskId id) {
+ColdRecords::Loaded ColdRecords::read_task(store::Store& store, TaskId id,
+                                           const std::vector<std::uint64_t>& sequences) {
   Loaded loaded;
-  state::Value number = store.read(TableId::task_id, {0, id.to_string()});
-  if (!number) return loaded;
-  std::uint64_t sequence = 0;
-  std::from_chars(number->data(), number->data() + number->size(), sequence);
-  state::Value record = store.read(TableId::resolved_task, {sequence, {}});
-  if (record) loaded.task = value_or_throw(state::decode_task(sequence, *record));
+  for (std::uint64_t sequence : sequences) {
+    state::Value record = store.read(TableId::resolved_task, {sequence, {}});
+    if (!record) continue;
+    auto task = value_or_throw(state::decode_task(sequence, *record));
+    if (task.id == id) loaded.task = std::move(task);
+  }
   return loaded;
 }
 
-ColdRecords::Loaded ColdRecords::read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence) {
+ColdRecords::Loaded ColdRecords::read(store::Store& store, TaskId id, bool with_task,
+                                      const std::vector<std::uint64_t>& sequences) {
   Loaded loaded;
   if (with_task) {
-    loaded = read_task(store, id);
+    loaded = read_task(store, id, sequences);
     if (!loaded.task) return loaded;
-    sequence = loaded.task->sequence;
   }
+  std::uint64_t sequence = with_task ? loaded.task->sequence : sequences.front();
   state::Key after{sequence, {}};
   for (;;) {
     auto entries = store.scan(TableId::artifact, &after, 256);

@@ -20,16 +20,31 @@
 
 namespace gantry::server {
 
-inline constexpr std::size_t definition_cache_bytes_max = 4u << 20;
+inline constexpr std::size_t definition_cache_bytes_max = 2u << 20;
 
-/// The stored task ids as 64-bit fingerprints: a miss is certain, a hit must be looked up. Eight bytes a task.
+/// Where each stored task is: from the 64-bit fingerprint of its id to its record's sequence. A miss is certain, a hit
+/// must be looked up. Sixteen bytes a task.
 class KnownTasks {
  public:
-  void add(TaskId id) { fingerprints_.insert(id.hash()); }
-  void remove(TaskId id) { fingerprints_.erase(id.hash()); }
-  void reserve(std::size_t count) { fingerprints_.reserve(count); }
-  bool may_know(TaskId id) const { return fingerprints_.contains(id.hash()); }
-  std::size_t size() const { return fingerprints_.size(); }
+  void add(TaskId id, std::uint64_t sequence);
+  void remove(TaskId id, std::uint64_t sequence);
+  bool may_know(TaskId id) const { return sequences_.contains(id.hash()); }
+  /// Of the records that may be this task's: hardly ever more than one.
+  std::vector<std::uint64_t> sequences(TaskId id) const;
+  std::size_t size() const { return sequences_.size() + others_.size(); }
+  void clear();
+
+ private:
+  boost::unordered_flat_map<std::uint64_t, std::uint64_t> sequences_;
+  std::multimap<std::uint64_t, std::uint64_t> others_;  // with the fingerprint of one in sequences_
+};
+
+/// The stored groups' ids as 64-bit fingerprints: a miss is certain, a hit must be looked up.
+class KnownGroups {
+ public:
+  void add(TaskGroupId id) { fingerprints_.insert(id.hash()); }
+  void remove(TaskGroupId id) { fingerprints_.erase(id.hash()); }
+  bool may_know(TaskGroupId id) const { return fingerprints_.contains(id.hash()); }
   void clear() { fingerprints_.clear(); }
 
  private:
@@ -88,7 +103,7 @@ class ColdRecords {
 
   KnownTasks& known() { return known_; }
   /// The stored groups: all of them, and some that are gone.
-  KnownTasks& known_groups() { return known_groups_; }
+  KnownGroups& known_groups() { return known_groups_; }
   DefinitionCache& definitions() { return definitions_; }
 
  private:
@@ -97,9 +112,9 @@ class ColdRecords {
     std::vector<state::Artifact> artifacts;
   };
   /// Of a resolved task the record alone.
-  static Loaded read_task(store::Store& store, TaskId id);
-  static Loaded read(store::Store& store, TaskId id, bool with_task, std::uint64_t sequence);
-  static std::vector<queue::DependencyFacts> read_facts(store::Store& store, const std::vector<TaskId>& ids);
+  static Loaded read_task(store::Store& store, TaskId id, const std::vector<std::uint64_t>& sequences);
+  /// Artifacts, too. `sequences` of the task that is in memory, or with_task.
+  static Loaded read(store::Store& store, TaskId id, bool with_task, const std::vector<std::uint64_t>& sequences);
   Async<std::vector<queue::DependencyFacts>> facts_of(std::vector<TaskId> ids);
   /// Whether each dependency that exists is in memory or among the facts: one may have been forgotten while the facts
   /// were read.
@@ -112,7 +127,7 @@ class ColdRecords {
   CommitLoop& commits_;
   std::shared_ptr<store::Store> store_;
   KnownTasks known_;
-  KnownTasks known_groups_;
+  KnownGroups known_groups_;
   std::uint64_t loads_ = 0;  // that somebody had to wait for
   DefinitionCache definitions_;
   boost::unordered_flat_map<TaskId, std::shared_ptr<Event>> loading_;  // one load of a task at a time

@@ -136,8 +136,7 @@ Async<> Expiry::expire_task(store::Entry row) {
     }
   }
   if (result != queue::Expiry::done) co_return;
-  // The id may have been used anew while the end of the old one became durable.
-  if (!services_.commits.state().table<state::Task>().find(id)) services_.cold.known().remove(id);
+  services_.cold.known().remove(id, stored.sequence);
   ++counts_.tasks;
   co_await remove_files(std::move(files));
 }

@@ -70,12 +70,12 @@ void load_table(store::Store& store, state::State& state) {
 
 }  // namespace
 
-void load_state(store::Store& store, state::State& state, KnownTasks& known, KnownTasks& known_groups) {
+void load_state(store::Store& store, state::State& state, KnownTasks& known, KnownGroups& known_groups) {
   load_clock(store, state);
   visit_table(store, TableId::task_id, [&](const store::Entry& entry) {
-    auto id = TaskId::parse(entry.key.name);
-    if (!id) throw Error(ErrorCode::corrupt, "the index of task ids holds a text that is no task id");
-    known.add(*id);
+    auto id = TaskId::parse(entry.value);
+    if (!id) throw Error(ErrorCode::corrupt, "the list of task ids holds a text that is no task id");
+    known.add(*id, entry.key.sequence);
   });
   visit_table(store, TableId::group, [&](const store::Entry& entry) {
     auto id = TaskGroupId::parse(entry.key.name);

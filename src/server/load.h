@@ -8,6 +8,6 @@
 namespace gantry::server {
 
 /// Fills an empty state. Blocks; throws Error (corrupt, unsupported, unavailable).
-void load_state(store::Store& store, state::State& state, KnownTasks& known, KnownTasks& known_groups);
+void load_state(store::Store& store, state::State& state, KnownTasks& known, KnownGroups& known_groups);
 
 }  // namespace gantry::server

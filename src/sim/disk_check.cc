@@ -53,9 +53,9 @@ std::optional<std::string> check_index(store::Store& store, const Tasks& tasks) 
   std::size_t count = 0;
   visit(store, TableId::task_id, [&](const store::Entry& entry) {
     ++count;
-    auto found = tasks.by_sequence.find(std::stoull(entry.value));
-    bool right = found != tasks.by_sequence.end() && found->second.id.to_string() == entry.key.name;
-    if (!right) wrong = fmt::format("the id {} leads to no task", entry.key.name);
+    auto found = tasks.by_sequence.find(entry.key.sequence);
+    bool right = found != tasks.by_sequence.end() && found->second.id.to_string() == entry.value;
+    if (!right) wrong = fmt::format("the id {} leads to no task", entry.value);
   });
   if (!wrong && count != tasks.by_sequence.size()) wrong = "there is a task without its id in the index";
   return wrong;
@@ -192,9 +192,11 @@ std::optional<std::string> compare_with_disk(const state::State& state, store::S
 }
 
 std::optional<Task> read_resolved(store::Store& store, TaskId id) {
-  state::Value number = store.read(TableId::task_id, {0, id.to_string()});
-  if (!number) return std::nullopt;
-  std::uint64_t sequence = std::stoull(*number);
+  std::string name = id.to_string();
+  std::uint64_t sequence = 0;
+  visit(store, TableId::task_id, [&](const store::Entry& entry) {
+    if (entry.value == name) sequence = entry.key.sequence;
+  });
   state::Value record = store.read(TableId::resolved_task, {sequence, {}});
   if (!record) return std::nullopt;
   auto task = state::decode_task(sequence, *record);

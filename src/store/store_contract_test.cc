@@ -69,7 +69,7 @@ class SqliteSubject : public Subject {
 
 constexpr TableId by_sequence = TableId::definition;
 constexpr TableId by_sequence_and_name = TableId::artifact;
-constexpr TableId by_name = TableId::task_id;
+constexpr TableId by_name = TableId::role;
 constexpr std::uint64_t sequence_max = std::numeric_limits<std::int64_t>::max();
 
 class StoreContract : public testing::TestWithParam<const char*> {

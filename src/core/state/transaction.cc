@@ -13,7 +13,7 @@ void add_writes(std::vector<Write>& writes, const Task* before, const Task* afte
   const Task& any = after ? *after : *before;
   auto table_of = [](const Task& task) { return task.resolved() ? TableId::resolved_task : TableId::open_task; };
   if (!before) {
-    writes.push_back({TableId::task_id, {0, any.id.to_string()}, shared(std::to_string(any.sequence))});
+    writes.push_back({TableId::task_id, {any.sequence, {}}, shared(any.id.to_string())});
   }
   if (before && (!after || table_of(*before) != table_of(*after))) {
     writes.push_back({table_of(*before), {any.sequence, {}}, nullptr});
@@ -22,7 +22,7 @@ void add_writes(std::vector<Write>& writes, const Task* before, const Task* afte
     writes.push_back({table_of(*after), {any.sequence, {}}, shared(encode(*after))});
   } else {
     writes.push_back({TableId::definition, {any.sequence, {}}, nullptr});
-    writes.push_back({TableId::task_id, {0, any.id.to_string()}, nullptr});
+    writes.push_back({TableId::task_id, {any.sequence, {}}, nullptr});
   }
 }
 

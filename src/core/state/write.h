@@ -13,7 +13,7 @@ namespace gantry::state {
 /// The tables of the store. A value is one JSON record that carries its format version, except where said.
 enum class TableId : std::uint8_t {
   meta,             // by name: "clock" (last commit sequence, last time, next record sequence)
-  task_id,          // by name: the task's slugid -> its record sequence in decimal
+  task_id,          // by sequence: a task's slugid; the way back is in memory (server/cold.h), so a new id appends
   definition,       // by sequence: a task's canonical definition; written once
   open_task,        // by sequence: status of a task that is not resolved; all of these are in memory
   resolved_task,    // by sequence: status of a resolved task; cold
@@ -51,7 +51,7 @@ struct TableInfo {
 /// In the order of TableId.
 inline constexpr TableInfo tables[table_count] = {
     {TableId::meta, "meta", KeyShape::by_name},
-    {TableId::task_id, "task_id", KeyShape::by_name},
+    {TableId::task_id, "task_id", KeyShape::by_sequence},
     {TableId::definition, "definition", KeyShape::by_sequence},
     {TableId::open_task, "open_task", KeyShape::by_sequence},
     {TableId::resolved_task, "resolved_task", KeyShape::by_sequence},

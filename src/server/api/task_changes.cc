@@ -59,7 +59,7 @@ Async<net::Response> create(Services& services, Call& call, queue::Start start) 
   std::uint64_t sequence = task ? task.value()->sequence : 0;
   std::uint64_t version = services.commits.stage(tx, task.has_value());
   if (task) {
-    services.cold.known().add(id);
+    services.cold.known().add(id, sequence);
     if (definition.group != id) services.cold.known_groups().add(definition.group);
     if (!services.cold.definitions().find(sequence)) {
       auto bytes = std::make_shared<const std::string>(std::move(definition.canonical));

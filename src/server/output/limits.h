@@ -9,7 +9,7 @@
 namespace gantry::server {
 
 /// The newest rows of the outbox that are kept in memory, spelt-out messages included.
-inline constexpr std::size_t outbox_memory_bytes_max = 8u << 20;
+inline constexpr std::size_t outbox_memory_bytes_max = 4u << 20;
 /// Rows that one read of the outbox returns at most.
 inline constexpr std::size_t outbox_page_rows = 256;
 /// How often the outbox is held against its bounds.

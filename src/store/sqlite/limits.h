@@ -8,7 +8,7 @@ namespace gantry::store::sqlite {
 
 inline constexpr int page_bytes = 4096;
 inline constexpr int wal_frame_bytes = page_bytes + 24;
-inline constexpr int writer_cache_kib = 4 * 1024;
+inline constexpr int writer_cache_kib = 2 * 1024;
 inline constexpr int reader_cache_kib = 1024;
 inline constexpr int readers_max = 4;
 /// How long a read waits for one of the read connections before it gives up.

@@ -62,10 +62,18 @@ void in_transaction(Database& database, const std::function<void()>& work) {
   }
 }
 
+/// Format 2: task ids are kept in order of arrival, not of id.
+void task_ids_by_sequence(Database& database) {
+  database.execute("ALTER TABLE task_id RENAME TO task_id_by_name");
+  database.execute("CREATE TABLE task_id(sequence INTEGER PRIMARY KEY, value TEXT NOT NULL) STRICT");
+  database.execute("INSERT INTO task_id SELECT CAST(value AS INTEGER), name FROM task_id_by_name ORDER BY 1");
+  database.execute("DROP TABLE task_id_by_name");
+}
+
 }  // namespace
 
 const std::vector<Migration>& migrations() {
-  static const std::vector<Migration> steps;
+  static const std::vector<Migration> steps = {task_ids_by_sequence};
   return steps;
 }
 

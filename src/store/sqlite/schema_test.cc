@@ -23,7 +23,7 @@ TEST_F(Schema, a_file_says_whose_it_is_and_which_format) {
   create();
   auto database = connect();
   EXPECT_EQ(database->query_integer("PRAGMA application_id"), application_id);
-  EXPECT_EQ(database->query_integer("PRAGMA user_version"), 1);
+  EXPECT_EQ(database->query_integer("PRAGMA user_version"), 2);
   EXPECT_EQ(database->query_integer("SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), state::table_count);
 }
 
@@ -48,11 +48,11 @@ TEST_F(Schema, a_file_of_another_program_is_refused_and_left_alone) {
 
 TEST_F(Schema, a_newer_file_is_refused_and_left_alone) {
   create();
-  connect()->execute("PRAGMA user_version = 2");
+  connect()->execute("PRAGMA user_version = 3");
   auto before = read_file(directory_.file());
   auto error = open_error(directory_.file());
   EXPECT_EQ(error.code(), ErrorCode::unsupported);
-  EXPECT_NE(error.message().find("newer gantry (format 2, this build knows 1)"), std::string::npos) << error.message();
+  EXPECT_NE(error.message().find("newer gantry (format 3, this build knows 2)"), std::string::npos) << error.message();
   EXPECT_NE(error.hint().find("upgrade"), std::string::npos);
   EXPECT_EQ(read_file(directory_.file()), before);
 }
@@ -63,9 +63,31 @@ TEST_F(Schema, a_file_without_a_version_is_damaged) {
   EXPECT_EQ(open_error(directory_.file()).code(), ErrorCode::corrupt);
 }
 
+/// As it was before task ids were kept in order of arrival.
+TEST_F(Schema, a_file_of_format_1_keeps_its_task_ids) {
+  create();
+  connect()->execute(
+      "DROP TABLE task_id;"
+      "CREATE TABLE task_id(name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL) STRICT, WITHOUT ROWID;"
+      "INSERT INTO task_id VALUES('a-later-task', '12'), ('the-first-task', '3');"
+      "PRAGMA user_version = 1");
+  for (int times = 0; times < 2; ++times) {
+    auto store = open_sqlite(directory_.file());
+    auto rows = store->scan(TableId::task_id, nullptr, 10);
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[0].key.sequence, 3u);
+    EXPECT_EQ(rows[0].value, "the-first-task");
+    EXPECT_EQ(rows[1].key.sequence, 12u);
+    EXPECT_EQ(rows[1].value, "a-later-task");
+    write_and_wait(*store, {put(TableId::task_id, 12, "a-later-task")});
+  }
+  EXPECT_EQ(connect()->query_integer("PRAGMA user_version"), 2);
+}
+
 TEST_F(Schema, an_older_file_is_migrated_step_by_step_and_once) {
   create();
   auto database = connect();
+  database->execute("PRAGMA user_version = 1");
   std::vector<int> ran;
   std::vector<Migration> steps = {
       [&](Database& db) {
@@ -87,6 +109,7 @@ TEST_F(Schema, an_older_file_is_migrated_step_by_step_and_once) {
 TEST_F(Schema, a_migration_that_fails_changes_nothing) {
   create();
   auto database = connect();
+  database->execute("PRAGMA user_version = 1");
   std::vector<Migration> steps = {[](Database& db) {
     db.execute("INSERT INTO meta VALUES('note', 'half')");
     throw Error(ErrorCode::corrupt, "a record cannot be understood");

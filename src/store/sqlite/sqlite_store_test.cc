@@ -24,8 +24,7 @@ class SqliteStoreTest : public testing::Test {
     auto store = open_sqlite(path_);
     for (std::uint64_t n = 0; n < 20; ++n) {
       auto batch = numbered_batch(n, 10, 700);
-      for (int i = 0; i < 10; ++i)
-        batch.push_back({TableId::task_id, {0, fmt::format("{:022}", n * 10 + i)}, value("7")});
+      for (int i = 0; i < 10; ++i) batch.push_back({TableId::role, {0, fmt::format("{:022}", n * 10 + i)}, value("7")});
       ASSERT_EQ(write_and_wait(*store, std::move(batch)).outcome, Outcome::durable);
     }
   }
