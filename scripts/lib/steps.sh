@@ -5,6 +5,7 @@
 #   run_script NAME SECONDS_MAX COMMAND...  counts one, or what its last line says ("N passed, N failed")
 #   run_gtest NAME SECONDS_MAX PROGRAM...   counts each of its tests; for programs of GoogleTest
 #   skip_step NAME REASON                   shown in the summary, not counted
+#   in_lanes FUNCTION...                    each runs its steps one after another, beside those of the others
 #   steps_summary                           prints the table and the closing line; status 1 if anything failed
 #
 # The output of a step goes to $STEPS_LOGS/NAME.log; its end is shown when the step fails. Exit code 77 means "skipped".
@@ -25,8 +26,15 @@ STEPS_PASSED=0
 STEPS_FAILED=0
 STEPS_CHILD=
 
+STEPS_LANES=()
+
 # An interrupted run leaves nothing behind: timeout(1) hands the signal on to the whole group of the step.
-steps_stop_child() { [[ -z $STEPS_CHILD ]] || kill -TERM "$STEPS_CHILD" 2>/dev/null || true; }
+steps_stop_child() {
+  local child
+  for child in $STEPS_CHILD ${STEPS_LANES[@]+"${STEPS_LANES[@]}"}; do
+    kill -TERM "$child" 2>/dev/null || true
+  done
+}
 trap steps_stop_child EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
@@ -150,6 +158,41 @@ except (OSError, ValueError, KeyError):
     passed = failed = skipped = 0
 print(passed, failed, skipped)
 PYTHON
+}
+
+# What a lane counted comes back through a file; a lane that breaks off leaves none.
+in_lanes() {
+  local lane row name result passed failed took remark
+  for lane in "$@"; do
+    rm -f "$STEPS_LOGS/lane-$lane"
+    steps_lane "$lane" &
+    STEPS_LANES+=("$!")
+  done
+  wait "${STEPS_LANES[@]}" || true
+  STEPS_LANES=()
+  for lane in "$@"; do
+    if [[ ! -f $STEPS_LOGS/lane-$lane ]]; then
+      STEPS_TOOK=0
+      : >"$STEPS_LOGS/$lane.log"
+      steps_record "$lane" 0 1 "broke off"
+      continue
+    fi
+    while IFS= read -r row; do
+      IFS='|' read -r name result passed failed took remark <<<"$row"
+      STEPS_PASSED=$((STEPS_PASSED + passed))
+      STEPS_FAILED=$((STEPS_FAILED + failed))
+      STEPS_ROWS+=("$row")
+    done <"$STEPS_LOGS/lane-$lane"
+  done
+}
+
+steps_lane() {
+  trap steps_stop_child EXIT
+  trap 'exit 143' TERM
+  STEPS_ROWS=() STEPS_LANES=()
+  "$1"
+  printf '%s\n' ${STEPS_ROWS[@]+"${STEPS_ROWS[@]}"} >"$STEPS_LOGS/lane-$1.part"
+  mv "$STEPS_LOGS/lane-$1.part" "$STEPS_LOGS/lane-$1"
 }
 
 skip_step() {

@@ -64,6 +64,7 @@ TEST(Roles, AParameterIsWhatTheHeldScopeHasMore) {
   EXPECT_EQ(expand(roles, {"assume:repo:m*"}), (Scopes{"all:m*", "assume:repo:m*", "plain", "route:m*"}));
   EXPECT_EQ(expand(roles, {"assume:re*"}), (Scopes{"all:*", "assume:re*", "plain", "route:*"}));
   EXPECT_EQ(expand(roles, {"assume:rep"}), Scopes{"assume:rep"});
+  EXPECT_EQ(expand({{"ab**", {"x<..>"}}}, {"assume:ab*"}), (Scopes{"assume:ab*", "x*"})) << "the last star is wide";
 }
 
 TEST(Roles, WithoutAStarInTheIdAParameterIsText) {
@@ -138,7 +139,10 @@ Scopes by_definition(const RoleList& roles, Scopes scopes) {
         auto mark = scope.find("<..>");
         if (id.ends_with('*') && mark != std::string::npos) {
           std::string stem = pattern.substr(0, pattern.size() - 1);
-          std::string rest = scopes[i].starts_with(stem) ? scopes[i].substr(stem.size()) : "*";
+          bool longer =
+              scopes[i].starts_with(stem) && scopes[i] != stem;  // else it covers the role, or is just as long
+          std::string rest = scopes[i].ends_with('*') ? "*" : "";
+          if (longer) rest = scopes[i].substr(stem.size());
           scope = scope.substr(0, mark) + rest + (rest.ends_with('*') ? "" : scope.substr(mark + 4));
         }
         if (std::ranges::find(scopes, scope) == scopes.end()) scopes.push_back(scope);
