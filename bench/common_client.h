@@ -60,8 +60,10 @@ class Client {
  public:
   Client(Env& env, const DevServer& server)
       : env_(env),
-        api_(env, net::make_http_client(env, value_or_throw(net::parse_endpoint(server.url()))), server.host(),
-             server.port()),
+        transport_(net::make_http_client(env, value_or_throw(net::parse_endpoint(server.url())), connections_max)),
+        host_(server.host()),
+        port_(server.port()),
+        api_(env, transport_, host_, port_),
         signer_(std::make_shared<const wire::HawkSigner>(server.credentials())) {}
 
   Async<json::value> call(net::Method method, std::string target, std::string body = {}) {
@@ -69,13 +71,29 @@ class Client {
     co_return value_or_throw(parse_json(answer));
   }
 
-  /// Creates a task on the native queue; returns its id once that is answered.
-  Async<TaskId> create(std::vector<std::string> command) {
+  /// A signed GET whose body is still coming.
+  Async<std::shared_ptr<net::BodyReader>> open(std::string target) {
+    net::OutgoingRequest request;
+    request.target = target;
+    wire::HawkTarget signed_target{"GET", target, host_, port_};
+    request.headers.add("authorization", signer_->header(signed_target, env_.now(), wire::hawk_nonce(env_)));
+    request.timeout = minutes(2);
+    net::OpenResponse response = co_await transport_->open(std::move(request));
+    if (response.head.status != 200) {
+      throw Error(ErrorCode::internal, fmt::format("{} was answered with {}", target, response.head.status));
+    }
+    co_return response.body;
+  }
+
+  /// Creates a task on the native queue; returns its id once that is answered. `artifact`: a file of the container that
+  /// is uploaded at the end, if not empty.
+  Async<TaskId> create(std::vector<std::string> command, std::string artifact = {},
+                       std::string queue = "local/default") {
     TaskId id = TaskId::random(env_);
     std::string body;
     JsonWriter out(body);
     Time now = env_.now();
-    out.begin_object().field("taskQueueId", "local/default").field("created", now).field("deadline", now + hours(1));
+    out.begin_object().field("taskQueueId", queue).field("created", now).field("deadline", now + hours(1));
     out.key("metadata").begin_object().field("name", "bench").field("description", "bench");
     out.field("owner", "bench@example.com").field("source", "https://example.com/bench").end_object();
     out.key("payload")
@@ -85,7 +103,12 @@ class Client {
         .key("command")
         .begin_array();
     for (const auto& word : command) out.string(word);
-    out.end_array().end_object().end_object();
+    out.end_array();
+    if (!artifact.empty()) {
+      out.key("artifacts").begin_object().key("public/file").begin_object();
+      out.field("type", "file").field("path", artifact).end_object().end_object();
+    }
+    out.end_object().end_object();
     co_await call(net::Method::put, "/api/queue/v1/task/" + id.to_string(), body);
     co_return id;
   }
@@ -100,7 +123,12 @@ class Client {
   }
 
  private:
+  static constexpr std::size_t connections_max = 256;
+
   Env& env_;
+  std::shared_ptr<net::Transport> transport_;
+  std::string host_;
+  std::uint16_t port_;
   agent::ServerApi api_;
   agent::Signer signer_;
 };

@@ -14,6 +14,9 @@ namespace gantry::server {
 namespace {
 
 constexpr std::size_t read_bytes_max = 256 * 1024;
+constexpr std::size_t tail_bytes_max = 128 * 1024;
+constexpr std::size_t readers_per_ms = 5;
+constexpr Duration news_pause_max = milliseconds(40);
 constexpr Duration follow_step = minutes(10);  // how long a silent log is waited for before the wait is renewed
 
 Error file_error(const std::string& what, const std::string& path) {
@@ -71,18 +74,28 @@ LiveLogs::Log::~Log() {
 class LiveLogs::Reader : public net::BodyReader {
  public:
   Reader(Env& env, std::shared_ptr<Log> log, std::int64_t offset, bool follow)
-      : env_(env), log_(std::move(log)), at_(offset), follow_(follow) {}
+      : env_(env), log_(std::move(log)), at_(offset), follow_(follow) {
+    ++log_->readers;
+  }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+  ~Reader() override { --log_->readers; }
 
   Async<std::string> read_some() override {
     while (at_ >= log_->bytes) {
       if (log_->finished || !follow_) co_return std::string();
       co_await log_->news.wait(env_, follow_step, nullptr);
     }
+    auto behind = static_cast<std::size_t>(log_->bytes - at_);
+    if (behind <= log_->tail.size()) {
+      at_ = log_->bytes;
+      co_return log_->tail.substr(log_->tail.size() - behind);
+    }
     if (log_->descriptor < 0) {
       log_->descriptor = ::open(log_->path.c_str(), O_RDONLY | O_CLOEXEC);
       if (log_->descriptor < 0) throw file_error("open", log_->path);
     }
-    auto bytes = static_cast<std::size_t>(std::min<std::int64_t>(log_->bytes - at_, read_bytes_max));
+    std::size_t bytes = std::min(behind, read_bytes_max);
     auto read = [log = log_, at = at_, bytes] { return read_piece(log->descriptor, log->path, at, bytes); };
     std::string piece = co_await env_.blocking(read);
     at_ += static_cast<std::int64_t>(piece.size());
@@ -175,12 +188,35 @@ Async<std::int64_t> LiveLogs::append(wire::RunRef run, std::int64_t offset, std:
   bytes.erase(0, known);
   Busy busy(log);
   files_.insert(run);
-  auto write = [path = log->path, at = log->bytes, bytes = std::move(bytes)] { write_all(path, at, bytes); };
+  auto fresh = std::make_shared<const std::string>(std::move(bytes));
+  auto write = [path = log->path, at = log->bytes, fresh] { write_all(path, at, *fresh); };
   co_await env_.blocking(std::move(write));
   log->exists = true;
   log->bytes = end;
-  log->news.wake_all();
+  if (log->readers == 0) {
+    log->tail = std::string();
+  } else {
+    log->tail += *fresh;
+    if (log->tail.size() > tail_bytes_max) log->tail.erase(0, log->tail.size() - tail_bytes_max / 2);
+  }
+  tell(log);
   co_return end;
+}
+
+void LiveLogs::tell(const std::shared_ptr<Log>& log) {
+  if (log->telling) return;
+  Duration pause = std::min(Duration(static_cast<std::int64_t>(log->news.waiting() / readers_per_ms)), news_pause_max);
+  if (pause == Duration(0)) {
+    log->news.wake_all();
+    return;
+  }
+  log->telling = true;
+  env_.call_after(pause, [weak = std::weak_ptr(log)] {
+    auto told = weak.lock();
+    if (!told) return;
+    told->telling = false;
+    told->news.wake_all();
+  });
 }
 
 Async<std::int64_t> LiveLogs::size(wire::RunRef run) {

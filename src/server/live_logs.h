@@ -54,13 +54,18 @@ class LiveLogs {
     bool finished = false;  // by finish() or close()
     bool busy = false;      // an append or a finish is under way
     int descriptor = -1;    // kept for reading what finish() has renamed
+    int readers = 0;
+    std::string tail;  // the last bytes, while there are readers: most read just those, and need no file
     WaitLine news;
+    bool telling = false;  // readers are told in a moment
     Event idle;
     ~Log();
   };
   class Reader;
 
   Async<std::shared_ptr<Log>> find(wire::RunRef run);
+  /// Of new bytes: many readers are told less often, or they would cost the machine more than the task does.
+  void tell(const std::shared_ptr<Log>& log);
   /// Its readers come to the end; whoever asks for this run next finds what is on the disk.
   void end(wire::RunRef run, const std::shared_ptr<Log>& log);
   std::string path_of(wire::RunRef run) const;
