@@ -60,7 +60,7 @@ void measure(const Options& options, Report& report) {
   AgentProcess agent(server, token);
   loop.run(run_tasks(client, options.quick ? 20 : 100));
   rest(5);
-  double duration_s = options.quick ? 15 : 60;
+  double duration_s = options.quick ? 10 : 60;
   double before = cpu_seconds(agent.process());
   rest(duration_s);
   double used = cpu_seconds(agent.process()) - before;

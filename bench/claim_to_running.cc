@@ -49,7 +49,7 @@ void measure(const Options& options, Report& report) {
   Client client(loop.env(), server);
   auto engine = engine::make_docker_engine(loop.env(), engine_url());
   Samples samples;
-  loop.run(measure_starts(client, loop.env(), *engine, agent_id(server), options.quick ? 20 : 100, samples));
+  loop.run(measure_starts(client, loop.env(), *engine, agent_id(server), options.quick ? 12 : 100, samples));
   double gantry_ms = percentile(samples.gantry_ms, 0.5);
   double bare_ms = percentile(samples.bare_ms, 0.5);
   report.note(fmt::format("claim to running {:.0f} ms, bare create and start {:.1f} ms", gantry_ms, bare_ms));
