@@ -1,6 +1,7 @@
 // Requests and engine calls from a benchmark, one after another or several coroutines at once, on a loop of its own.
 #pragma once
 
+#include <cmath>
 #include <functional>
 
 #include <boost/asio/io_context.hpp>
@@ -155,7 +156,7 @@ inline std::optional<Time> step_time(const json::value& task, std::string_view s
 
 inline double percentile(std::vector<double> values, double part) {
   std::sort(values.begin(), values.end());
-  auto at = static_cast<std::size_t>(part * static_cast<double>(values.size() - 1) + 0.5);
+  auto at = static_cast<std::size_t>(std::lround(part * static_cast<double>(values.size() - 1)));
   return values.at(at);
 }
 
