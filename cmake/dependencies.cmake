@@ -9,13 +9,17 @@ find_package(ZLIB REQUIRED)
 find_package(GTest QUIET)  # tests only
 find_library(PROMETHEUS_CORE prometheus-cpp-core REQUIRED)
 find_library(RABBITMQ rabbitmq REQUIRED)
+find_library(ZSTD zstd REQUIRED)
+find_library(LZ4 lz4 REQUIRED)
+find_library(RNP rnp REQUIRED)
 find_library(MALLOC jemalloc REQUIRED)  # of the programs: a quarter less processor time a request than libc's
 
 set(GANTRY_SANITIZE "" CACHE STRING "Sanitizers for every target, as for -fsanitize=")
 
 add_library(gantry_dependencies INTERFACE)
 target_link_libraries(gantry_dependencies INTERFACE
-  Threads::Threads OpenSSL::SSL OpenSSL::Crypto Boost::json Boost::url fmt::fmt spdlog::spdlog ZLIB::ZLIB)
+  Threads::Threads OpenSSL::SSL OpenSSL::Crypto Boost::json Boost::url fmt::fmt spdlog::spdlog ZLIB::ZLIB
+  ${ZSTD} ${LZ4})
 target_compile_definitions(gantry_dependencies INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION BOOST_ASIO_NO_DEPRECATED
   GANTRY_VERSION="${PROJECT_VERSION}")

@@ -21,13 +21,14 @@ install_set() {
     build)
       echo clang-19 lld-19=ld.lld ninja-build=ninja cmake ccache git ca-certificates
       echo libboost1.81-dev libboost-json1.81-dev libboost-url1.81-dev libssl-dev libsqlite3-dev
-      echo libfmt-dev libspdlog-dev zlib1g-dev prometheus-cpp-dev librabbitmq-dev libjemalloc-dev
+      echo libfmt-dev libspdlog-dev zlib1g-dev libzstd-dev liblz4-dev prometheus-cpp-dev librabbitmq-dev librnp-dev libjemalloc-dev
       ;;
-    runtime) echo docker.io=dockerd iptables busybox-static curl=curl ca-certificates librabbitmq4 libjemalloc2 ;;
+    runtime) echo docker.io=dockerd iptables busybox-static curl=curl ca-certificates librabbitmq4 librnp0 libjemalloc2 libzstd1 liblz4-1 ;;
     test)
       echo clang-format-19 clang-tidy-19 libclang-rt-19-dev llvm-19=llvm-symbolizer-19
       echo libgtest-dev libgmock-dev librapidcheck-dev
-      echo nodejs=node npm=npm tmux python3 shellcheck curl=curl rabbitmq-server chromium
+      echo nodejs=node npm=npm tmux python3 shellcheck curl=curl rabbitmq-server docker-registry=docker-registry apache2-utils=htpasswd
+      echo zstd=zstd lz4=lz4 gnupg=gpg openssl=openssl chromium
       ;;
     bench) echo libbenchmark-dev linux-perf=perf wrk python3 curl=curl ;;
     *) die "no package set '$1'" "it is one of: build runtime test bench" ;;

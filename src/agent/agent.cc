@@ -10,8 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/caches.h"
+#include "agent/devices.h"
+#include "agent/images/image_store.h"
 #include "agent/limits.h"
+#include "agent/proxy/task_proxy.h"
 #include "agent/server_api.h"
+#include "agent/shell/shell_desk.h"
 #include "agent/task/task_run.h"
 #include "base/log.h"
 #include "base/planted.h"
@@ -38,15 +43,6 @@ std::string host_name() {
   char name[256] = "node";
   ::gethostname(name, sizeof name - 1);
   return name;
-}
-
-std::optional<wire::RunRef> run_of(const engine::ContainerSummary& container) {
-  auto task = container.labels.find(task_label);
-  auto run = container.labels.find(run_label);
-  if (task == container.labels.end() || run == container.labels.end()) return std::nullopt;
-  auto id = TaskId::parse(task->second);
-  if (!id) return std::nullopt;
-  return wire::RunRef{*id, std::atoi(run->second.c_str())};
 }
 
 }  // namespace
@@ -89,7 +85,21 @@ class Agent::Impl {
     run_settings_.worker_id = settings_.worker_id;
     run_settings_.network = network_name;
     run_settings_.log_bytes_max = settings_.log_bytes_max;
+    run_settings_.allow_privileged = settings_.allow_privileged;
+    run_settings_.host_name = settings_.name;
     run_settings_.agent_signer = signer_;
+    caches_.emplace(env_, *engine_, server_,
+                    CacheSettings{id_.to_string(), settings_.task_queue, settings_.data_directory + "/caches.json"});
+    run_settings_.caches = &*caches_;
+    proxy_.emplace(env_, *engine_, server_, network_name, settings_.data_directory + "/proxy-port");
+    run_settings_.proxy = &*proxy_;
+    devices_.emplace(DeviceSettings{"", settings_.restrict_cpu});
+    run_settings_.devices = &*devices_;
+    run_settings_.signing_key = settings_.signing_key;
+    run_settings_.secrets_key = settings_.secrets_key;
+    images_.emplace(env_, *engine_, ImageStoreSettings{settings_.data_directory, settings_.registries});
+    run_settings_.images = &*images_;
+    run_settings_.shells = &shells_;
     run_settings_.engine_away = [this] { engine_away(); };
   }
 
@@ -107,6 +117,8 @@ class Agent::Impl {
     scope_.cancel();
     co_await scope_.join();
     co_await stop_claiming();
+    co_await proxy_->stop();
+    co_await images_->stop();
   }
 
   void use_credentials(const wire::HawkCredentials& credentials) {
@@ -149,6 +161,8 @@ class Agent::Impl {
     }
     trouble_.clear();
     if (settings_.slots == 0) settings_.slots = std::max(2, 2 * engine_info_.cpus);
+    if (settings_.restrict_cpu) settings_.slots = std::clamp(settings_.slots, 1, std::max(1, engine_info_.cpus));
+    devices_->set_cpus(engine_info_.cpus);
     if (told) log_info("the container engine answers: {}", engine_info_.name);
   }
 
@@ -172,6 +186,7 @@ class Agent::Impl {
       std::optional<Error> failure;
       try {
         containers = co_await engine_->list_containers(agent_label, id_.to_string());
+        co_await caches_->restore(containers);
       } catch (const Error& error) {
         failure = error;
       }
@@ -180,13 +195,16 @@ class Agent::Impl {
     }
     std::set<std::string> spools;
     for (const auto& container : containers) {
-      auto ref = run_of(container);
+      auto ref = run_of_labels(container.labels);
+      if (ref) devices_->restore(*ref, container.labels);
       bool resumed = false;
       if (ref) resumed = co_await resume(*ref, container.id);
       if (!resumed) {
-        co_await remove_quietly(container.id);
+        bool gone = co_await remove_quietly(container.id);
+        if (ref && gone) co_await caches_->release(*ref);
+        if (ref && !gone) caches_->leave(*ref);
       } else {
-        spools.insert(fmt::format("{}-{}.spool", ref->task.to_string(), ref->run));
+        for (std::string_view kept : {spool_extension, bulk_log_extension}) spools.insert(run_file_name(*ref, kept));
       }
     }
     for (const auto& file : std::filesystem::directory_iterator(run_settings_.spool_directory)) {
@@ -257,6 +275,7 @@ class Agent::Impl {
     poll.version = GANTRY_VERSION;
     poll.seen_generation = generation_;
     poll.trouble = trouble_;
+    poll.caches = caches_->summary();
     for (const auto& [ref, run] : runs_) {
       // One that is being removed is not held: the server would answer at once that it must go, again and again.
       if (!run->unwanted()) poll.holds.push_back(ref);
@@ -297,6 +316,7 @@ class Agent::Impl {
   }
 
   void take_news(wire::NodeNews news) {
+    shells_.take(std::move(news.shells));
     if (news.generation < generation_) return;
     generation_ = news.generation;
     for (const wire::RunRef& ref : news.cancel) {
@@ -404,15 +424,24 @@ class Agent::Impl {
       std::optional<Error> failure;
       try {
         if (!engine_answers_) co_await engine_->probe();
+        CacheStore::Leftovers leftovers = caches_->leftovers();
+        std::set<wire::RunRef> with_devices = devices_->holders();
+        std::set<wire::RunRef> still_there;
         auto containers = co_await engine_->list_containers(agent_label, id_.to_string());
         co_await engine_->ensure_network(network_name);
         if (engine_told_) log_info("the container engine answers again");
         engine_back();
         for (const auto& container : containers) {
-          auto ref = run_of(container);
+          auto ref = run_of_labels(container.labels);
           bool orphan = !ref || !runs_.contains(*ref);
-          if (orphan && !planted(PlantedBug::orphans_stay)) co_await remove_quietly(container.id);
+          bool gone = false;
+          if (orphan && !planted(PlantedBug::orphans_stay)) gone = co_await remove_quietly(container.id);
+          if (ref && !gone) still_there.insert(*ref);
         }
+        std::erase_if(with_devices, [&](wire::RunRef ref) { return runs_.contains(ref) || still_there.contains(ref); });
+        for (wire::RunRef ref : with_devices) devices_->take_back(ref);
+        co_await caches_->release_leftovers(std::move(leftovers), std::move(still_there));
+        co_await caches_->upkeep(signer_);
       } catch (const Error& error) {
         failure = error;
       }
@@ -427,7 +456,8 @@ class Agent::Impl {
     }
   }
 
-  Async<> remove_quietly(std::string container) {
+  /// Whether it is gone now.
+  Async<bool> remove_quietly(std::string container) {
     std::optional<Error> failure;
     try {
       co_await engine_->remove_container(container);
@@ -435,6 +465,7 @@ class Agent::Impl {
       failure = error;
     }
     if (failure) log_warning("cannot remove container {}: {}", container.substr(0, 12), failure->message());
+    co_return !failure;
   }
 
   Env& env_;
@@ -444,6 +475,11 @@ class Agent::Impl {
   Signer signer_;
   NodeId id_;
   RunSettings run_settings_;
+  std::optional<ImageStore> images_;  // likewise; outlives the runs
+  std::optional<TaskProxy> proxy_;    // likewise
+  std::optional<DeviceStore> devices_;
+  std::optional<CacheStore> caches_;  // never empty: made with the agent's id
+  ShellDesk shells_;
   engine::EngineInfo engine_info_;
   std::map<wire::RunRef, std::shared_ptr<TaskRun>> runs_;
   Event slot_freed_;

@@ -9,7 +9,24 @@
 namespace gantry::agent {
 namespace {
 
-Error error_in(const net::IncomingResponse& response) {
+/// "https://host:port" and the path behind it. Throws Error(invalid_input); a URL may hold a signature, so the error
+/// does not quote it.
+struct SplitUrl {
+  std::string base;
+  std::string target;
+};
+SplitUrl split_url(const std::string& url, std::string_view what) {
+  auto scheme_end = url.find("://");
+  auto path = scheme_end == std::string::npos ? std::string::npos : url.find('/', scheme_end + 3);
+  if (path == std::string::npos) {
+    throw Error(ErrorCode::invalid_input, fmt::format("the server gave out {} without path", what));
+  }
+  return {url.substr(0, path), url.substr(path)};
+}
+
+}  // namespace
+
+Error answer_error(const net::IncomingResponse& response) {
   std::string message = fmt::format("the server answered {}", response.status);
   std::string hint;
   if (auto document = parse_json(response.body)) {
@@ -22,8 +39,6 @@ Error error_in(const net::IncomingResponse& response) {
   return Error(net::error_code_of_status(response.status), message.substr(0, message.find("\n\n---")), std::move(hint));
 }
 
-}  // namespace
-
 ServerApi::ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port,
                      bool tls, net::TlsFiles tls_files)
     : env_(env),
@@ -35,6 +50,69 @@ ServerApi::ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::s
 
 std::string ServerApi::root_url() const { return fmt::format("{}://{}:{}", tls_ ? "https" : "http", host_, port_); }
 
+std::string ServerApi::host_header() const { return fmt::format("{}:{}", host_, port_); }
+
+Async<net::OpenResponse> ServerApi::forward(Signer signer, net::OutgoingRequest request) {
+  request.headers.set("host", host_header());
+  sign(request, signer);
+  co_return co_await transport_->open(std::move(request));
+}
+
+std::string ServerApi::signed_url(const Signer& signer, const std::string& target, Time expires) const {
+  char separator = target.find('?') == std::string::npos ? '?' : '&';
+  return fmt::format("{}{}{}bewit={}", root_url(), target, separator, signer->bewit(target, host_, port_, expires));
+}
+
+bool ServerApi::is_own(const std::string& url) const {
+  auto scheme_end = url.find("://");
+  if (scheme_end == std::string::npos) return false;
+  std::string base = url.substr(0, url.find('/', scheme_end + 3));
+  if (base == root_url()) return true;
+  auto endpoint = net::parse_endpoint(base);
+  return endpoint && endpoint.value().kind == net::Endpoint::Kind::tcp && endpoint.value().tls == tls_ &&
+         endpoint.value().host == host_ && endpoint.value().port == port_;
+}
+
+std::shared_ptr<net::Transport> ServerApi::transport_to(const std::string& base) {
+  if (is_own(base)) return transport_;
+  net::Endpoint elsewhere = value_or_throw(net::parse_endpoint(base));
+  elsewhere.tls_files.ca = tls_files_.ca;
+  return net::make_http_client(env_, std::move(elsewhere), 1);
+}
+
+void ServerApi::sign(net::OutgoingRequest& request, const Signer& signer) {
+  if (!signer) return;
+  wire::HawkTarget target{net::method_name(request.method), request.target, host_, port_};
+  request.headers.add("authorization", signer->header(target, env_.now(), wire::hawk_nonce(env_)));
+}
+
+Async<net::OpenResponse> ServerApi::open(Signer signer, std::string url, Duration timeout) {
+  net::OutgoingRequest request;
+  request.timeout = timeout;
+  std::shared_ptr<net::Transport> transport = transport_;
+  if (url.starts_with('/')) {
+    request.target = std::move(url);
+    request.headers.add("host", fmt::format("{}:{}", host_, port_));
+    sign(request, signer);
+  } else {
+    auto [base, target] = split_url(url, "a URL");
+    request.target = target;
+    request.headers.add("host", base.substr(base.find("://") + 3));
+    transport = transport_to(base);
+  }
+  co_return co_await transport->open(std::move(request));
+}
+
+Async<std::shared_ptr<net::WebSocket>> ServerApi::open_socket(Signer signer, std::string target,
+                                                              net::WebSocketLimits limits) {
+  net::OutgoingRequest request;
+  request.target = std::move(target);
+  request.timeout = request_timeout;
+  request.headers.add("host", fmt::format("{}:{}", host_, port_));
+  sign(request, signer);
+  co_return co_await net::connect_websocket(env_, transport_, std::move(request), limits);
+}
+
 Async<std::string> ServerApi::call(Signer signer, net::Method method, std::string target, std::string body,
                                    std::string content_type, Duration timeout, net::Headers headers) {
   net::OutgoingRequest request;
@@ -43,14 +121,11 @@ Async<std::string> ServerApi::call(Signer signer, net::Method method, std::strin
   request.target = std::move(target);
   request.headers.add("host", fmt::format("{}:{}", host_, port_));
   if (!body.empty()) request.headers.add("content-type", std::move(content_type));
-  if (signer) {
-    wire::HawkTarget signed_target{net::method_name(method), request.target, host_, port_};
-    request.headers.add("authorization", signer->header(signed_target, env_.now(), wire::hawk_nonce(env_)));
-  }
+  sign(request, signer);
   request.body = std::move(body);
   request.timeout = timeout;
   net::IncomingResponse response = co_await transport_->exchange(std::move(request));
-  if (response.status >= 300) throw error_in(response);
+  if (response.status >= 300) throw answer_error(response);
   co_return std::move(response.body);
 }
 
@@ -79,30 +154,35 @@ Async<std::int64_t> ServerApi::append_log(Signer signer, wire::RunRef run, std::
   co_return size;
 }
 
+Async<std::vector<std::string>> ServerApi::current_scopes(Signer signer) {
+  std::string answer =
+      co_await call(std::move(signer), net::Method::get, "/api/auth/v1/scopes/current", "", "", request_timeout);
+  json::value document = value_or_throw(parse_json(answer));
+  const json::object* object = document.if_object();
+  const json::value* list = object ? object->if_contains("scopes") : nullptr;
+  if (!list || !list->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no scopes");
+  std::vector<std::string> scopes;
+  for (const json::value& scope : list->get_array()) {
+    if (scope.is_string()) scopes.emplace_back(scope.get_string());
+  }
+  co_return scopes;
+}
+
 Async<> ServerApi::put_url(std::string url, std::string content_type, std::shared_ptr<net::BodyReader> body,
                            std::int64_t bytes) {
-  auto scheme_end = url.find("://");
-  auto path = scheme_end == std::string::npos ? std::string::npos : url.find('/', scheme_end + 3);
-  if (path == std::string::npos)
-    throw Error(ErrorCode::invalid_input, "the server gave out an upload URL without path");
-  std::string base = url.substr(0, path);
+  auto [base, target] = split_url(url, "an upload URL");
   net::OutgoingRequest request;
   request.method = net::Method::put;
-  request.target = url.substr(path);
-  request.headers.add("host", base.substr(scheme_end + 3));
+  request.target = target;
+  request.headers.add("host", base.substr(base.find("://") + 3));
   request.headers.add("content-type", std::move(content_type));
   request.stream = std::move(body);
   request.stream_bytes = bytes;
   // The timeout is for the whole upload: allow for a slow line.
   request.timeout = request_timeout + seconds(bytes / upload_bytes_per_s_min);
-  std::shared_ptr<net::Transport> transport = transport_;
-  if (base != root_url()) {
-    net::Endpoint elsewhere = value_or_throw(net::parse_endpoint(base));
-    elsewhere.tls_files.ca = tls_files_.ca;
-    transport = net::make_http_client(env_, std::move(elsewhere), 1);
-  }
+  std::shared_ptr<net::Transport> transport = transport_to(base);
   net::IncomingResponse response = co_await transport->exchange(std::move(request));
-  if (response.status >= 300) throw error_in(response).in("upload");
+  if (response.status >= 300) throw answer_error(response).in("upload");
 }
 
 std::string native_run_path(wire::RunRef run) {

@@ -5,10 +5,12 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/env.h"
 #include "net/tls.h"
 #include "net/transport.h"
+#include "net/websocket.h"
 #include "wire/hawk.h"
 #include "wire/node_messages.h"
 
@@ -35,13 +37,35 @@ class ServerApi {
   /// Appends to a run's live log; returns its size on the server. `name` is the live artifact.
   Async<std::int64_t> append_log(Signer signer, wire::RunRef run, std::string name, std::int64_t offset,
                                  std::string bytes);
+  /// What the signer may do, roles expanded.
+  Async<std::vector<std::string>> current_scopes(Signer signer);
   /// Uploads to a URL that the server gave out, unsigned. `bytes` must be the body's length.
   Async<> put_url(std::string url, std::string content_type, std::shared_ptr<net::BodyReader> body, std::int64_t bytes);
 
+  /// GET of a path of the server, or of a URL elsewhere: for that one no signer may be given. Any status; the body is
+  /// still to be read. `timeout` as in net::OutgoingRequest.
+  Async<net::OpenResponse> open(Signer signer, std::string url, Duration timeout);
+
+  /// Sends a request of any kind, signed; its Host and Authorization headers are set here. Any status; the body is
+  /// still to be read.
+  Async<net::OpenResponse> forward(Signer signer, net::OutgoingRequest request);
+  /// The URL of this path of the server, signed for GET until `expires`.
+  std::string signed_url(const Signer& signer, const std::string& target, Time expires) const;
+
+  /// A WebSocket to a path of the server. Throws Error: what the server said, or unavailable / deadline_exceeded.
+  Async<std::shared_ptr<net::WebSocket>> open_socket(Signer signer, std::string target, net::WebSocketLimits limits);
+
   Env& env() { return env_; }
   std::string root_url() const;
+  /// "name:port", as in the Host header.
+  std::string host_header() const;
+  /// Whether a URL leads to this server.
+  bool is_own(const std::string& url) const;
 
  private:
+  std::shared_ptr<net::Transport> transport_to(const std::string& base);
+  void sign(net::OutgoingRequest& request, const Signer& signer);
+
   Env& env_;
   std::shared_ptr<net::Transport> transport_;
   std::string host_;
@@ -53,6 +77,9 @@ class ServerApi {
 /// "/v1/tasks/<id>/runs/<run>" and "/api/queue/v1/task/<id>/runs/<run>".
 std::string native_run_path(wire::RunRef run);
 std::string queue_run_path(wire::RunRef run);
+
+/// What an answer that is no success says.
+Error answer_error(const net::IncomingResponse& response);
 
 /// The server is not there or not well: the same request may work later.
 bool may_retry(const Error& error);

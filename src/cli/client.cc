@@ -208,6 +208,19 @@ Async<net::OpenResponse> Client::open(std::string target, Duration timeout) {
   return open_checked(transport_, signed_request(net::Method::get, std::move(target), {}, timeout));
 }
 
+Async<std::shared_ptr<net::WebSocket>> Client::open_socket(std::string target, net::WebSocketLimits limits) {
+  net::OutgoingRequest request = signed_request(net::Method::get, std::move(target), {}, seconds(30));
+  std::exception_ptr failure;
+  try {
+    co_return co_await net::connect_websocket(env_, transport_, std::move(request), limits);
+  } catch (const net::UpgradeRefused& refused) {
+    failure = std::make_exception_ptr(error_of_answer(refused.status(), refused.body(), "the shell"));
+  } catch (const Error& error) {
+    failure = std::make_exception_ptr(in_words(error));
+  }
+  std::rethrow_exception(failure);
+}
+
 Async<net::OpenResponse> Client::open_url(std::string address, Duration timeout) {
   auto scheme = address.find("://");
   auto path = scheme == std::string::npos ? scheme : address.find('/', scheme + 3);

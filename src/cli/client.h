@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "net/http_client.h"
+#include "net/websocket.h"
 #include "wire/hawk.h"
 
 namespace gantry::cli {
@@ -43,6 +44,8 @@ class Client {
   Async<net::OpenResponse> open(std::string target, Duration timeout);
   /// GETs a URL that an answer of this server held, here or elsewhere.
   Async<net::OpenResponse> open_url(std::string url, Duration timeout);
+  /// A WebSocket at a path of the server; end it with finish().
+  Async<std::shared_ptr<net::WebSocket>> open_socket(std::string target, net::WebSocketLimits limits);
 
  private:
   Async<net::IncomingResponse> exchange(net::OutgoingRequest request);

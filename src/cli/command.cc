@@ -84,10 +84,12 @@ const std::vector<Command>& commands() {
 
 std::string_view group_summary(std::string_view word) {
   if (word == "node") return "Let machines become nodes, and remove them";
+  if (word == "cache") return "Look at the caches of nodes, throw them away";
   if (word == "client") return "Make lasting credentials, and take them away";
   if (word == "role") return "Name sets of scopes";
   if (word == "secret") return "Keep what only some may read";
   if (word == "task") return "Create tasks, look at them, cancel them";
+  if (word == "schema") return "Show what tasks may say, for programs";
   if (word == "group") return "Look at all tasks of a group, seal it, cancel it";
   return {};
 }

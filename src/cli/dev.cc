@@ -39,6 +39,11 @@ void Dev::start_agent() {
   process.agent.data_directory = settings_.data.agent();
   process.agent.task_queue = settings_.task_queue;
   process.agent.slots = settings_.slots;
+  process.agent.registries = settings_.registries;
+  process.agent.allow_privileged = settings_.allow_privileged;
+  process.agent.signing_key = settings_.signing_key;
+  process.agent.secrets_key = settings_.secrets_key;
+  process.agent.restrict_cpu = settings_.restrict_cpu;
   if (settings_.log_bytes_max > 0) process.agent.log_bytes_max = settings_.log_bytes_max;
   process.server = server_.endpoint();
   process.engine_url = settings_.engine_url;

@@ -1,8 +1,12 @@
 // `gantry dev`: a server and an agent in one process, talking over real HTTP, on one data directory.
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "agent/images/registries.h"
+#include "agent/openpgp.h"
+#include "agent/signing_key.h"
 #include "cli/credentials.h"
 #include "cli/server_process.h"
 
@@ -18,6 +22,11 @@ struct DevSettings {
   std::string task_queue;
   int slots = 0;                   // 0: the agent's default
   std::int64_t log_bytes_max = 0;  // 0: the agent's default
+  agent::Registries registries;
+  bool allow_privileged = false;
+  std::shared_ptr<const agent::SigningKey> signing_key;  // null: tasks with chainOfTrust are refused
+  std::shared_ptr<const agent::OpenPgpKey> secrets_key;  // null: tasks with encryptedEnv are refused
+  bool restrict_cpu = false;
   bool abort_tasks = false;
 };
 

@@ -88,6 +88,8 @@ struct Request {
   }
 };
 
+class RawStream;  // net/transport.h
+
 struct Response {
   int status = 200;
   Headers headers;
@@ -98,6 +100,8 @@ struct Response {
   std::int64_t stream_bytes = -1;
   /// Called if the answer could not be written back to the client.
   std::function<void()> undelivered;
+  /// With status 101: called once the header is sent, with the connection, which is closed when the coroutine ends.
+  std::function<Async<>(std::shared_ptr<RawStream>)> upgrade{};
 };
 
 /// Answers one request; must not throw (server/api turns errors into responses).

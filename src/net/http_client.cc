@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "net/channel_stream.h"
 #include "net/client_connection.h"
 #include "net/text.h"
 
@@ -148,51 +149,6 @@ class ResponseBody final : public BodyReader {
   Exchange exchange_;
 };
 
-class TakenStream final : public RawStream {
- public:
-  TakenStream(Connection connection, std::string server)
-      : connection_(std::move(connection)), server_(std::move(server)) {}
-  TakenStream(const TakenStream&) = delete;
-  TakenStream& operator=(const TakenStream&) = delete;
-  ~TakenStream() override { connection_->channel.close(); }
-
-  Async<std::string> read_some() override { return read(connection_, server_); }
-  Async<> write(std::string bytes) override { return write(connection_, server_, std::move(bytes)); }
-  void close() override {
-    connection_->channel.say_end();
-    connection_->channel.close();
-  }
-
- private:
-  static Async<std::string> read(Connection connection, std::string server) {
-    Channel& channel = connection->channel;
-    if (!channel.input().empty()) {
-      std::string bytes(channel.input().view());
-      channel.input().consume(bytes.size());
-      co_return bytes;
-    }
-    if (!channel.is_open()) co_return std::string();
-    BodyPiece piece = co_await channel.read_piece(read_piece_bytes_max);
-    if (!piece.error) co_return std::move(piece.bytes);
-    bool closed_here = !channel.is_open();
-    if (piece.error == asio::error::eof || closed_here) co_return std::string();
-    throw_lost(server, piece.error);
-  }
-
-  static Async<> write(Connection connection, std::string server, std::string bytes) {
-    IoError error = co_await connection->channel.write_all(Pieces{{bytes, {}, {}}});
-    if (error) throw_lost(server, error);
-  }
-
-  [[noreturn]] static void throw_lost(const std::string& server, const IoError& error) {
-    if (error == asio::error::operation_aborted) throw boost::system::system_error(error);
-    throw Error(ErrorCode::unavailable, fmt::format("the stream from {} broke off: {}", server, error.message()));
-  }
-
-  Connection connection_;
-  std::string server_;
-};
-
 class HttpClient final : public Transport, public std::enable_shared_from_this<HttpClient> {
  public:
   HttpClient(Env& env, Endpoint endpoint, std::size_t connections_idle_max)
@@ -294,7 +250,9 @@ class HttpClient final : public Transport, public std::enable_shared_from_this<H
     Connection connection = co_await send(self, shared, std::move(protocol));
     int status = connection->parser->status;
     if (status == 101 || status == 200) {
-      co_return std::make_shared<TakenStream>(std::move(connection), description.server);
+      Headers headers = std::move(connection->parser->headers);
+      Channel& channel = connection->channel;
+      co_return std::make_shared<ChannelStream>(std::move(connection), channel, description.server, std::move(headers));
     }
     std::string told;
     while (told.size() < refusal_bytes_max) {
@@ -303,10 +261,11 @@ class HttpClient final : public Transport, public std::enable_shared_from_this<H
       told += bytes;
     }
     self->pool_->put(std::move(connection));
-    for (char& c : told) c = is_header_text({&c, 1}) ? c : ' ';
-    throw Error(error_code_of_status(status),
-                fmt::format("{}: {} {}: {}", description.what(), status, status_text(status),
-                            std::string_view(told).substr(0, refusal_shown_max)));
+    std::string shown = told.substr(0, refusal_shown_max);
+    for (char& c : shown) c = is_header_text({&c, 1}) ? c : ' ';
+    Error error(error_code_of_status(status),
+                fmt::format("{}: {} {}: {}", description.what(), status, status_text(status), shown));
+    throw UpgradeRefused(std::move(error), status, std::move(told));
   }
 
   Env& env_;

@@ -442,6 +442,26 @@ NET_TEST(HttpClient, UpgradeTakesTheConnectionWithItsFirstBytes) {
   }
 }
 
+NET_TEST(HttpClient, AnUpgradedConnectionCanBeReadAfterItsInputHasEnded) {
+  RawServer server(world.env);
+  auto client = world.client(server.port());
+  Scope scope(world.env.executor(), "client");
+  auto stream = std::make_shared<std::shared_ptr<RawStream>>();
+  auto error = std::make_shared<std::optional<Error>>();
+  scope.spawn("upgrade", upgrade_into(client, stream, error));
+  RawPeer peer = co_await server.accept_request();
+  co_await peer.send("HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n");
+  co_await scope.join();
+  co_await (*stream)->write("all of it");
+  (*stream)->end_input();
+  std::string input = co_await peer.read_to_end();
+  EXPECT_EQ(input, "all of it");
+  co_await peer.send("what came of it");
+  std::string output = co_await (*stream)->read_some();
+  EXPECT_EQ(output, "what came of it");
+  (*stream)->close();
+}
+
 NET_TEST(HttpClient, UpgradeSaysWhyItWasRefused) {
   RawServer server(world.env);
   auto client = world.client(server.port());

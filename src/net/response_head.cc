@@ -75,7 +75,9 @@ void append_response_head(std::string& out, const Response& response, const Resp
   } else if (plan.framing == Framing::chunked) {
     out += "Transfer-Encoding: chunked\r\n";
   }
-  if (!plan.keep_alive) {
+  if (response.status == 101) {
+    out += "Connection: Upgrade\r\n";
+  } else if (!plan.keep_alive) {
     out += "Connection: close\r\n";
   } else if (!plan.http11) {
     out += "Connection: keep-alive\r\n";

@@ -3,6 +3,7 @@
 #include <fmt/compile.h>
 
 #include "base/log.h"
+#include "net/channel_stream.h"
 #include "net/limits.h"
 
 namespace gantry::net {
@@ -228,6 +229,11 @@ Async<bool> ServerConnection::deliver(Response response) {
   IoError error = channel_.write_now(pieces);
   if (error == asio::error::would_block) error = co_await write(pieces);
   if (error) co_return false;
+  if (response.upgrade && response.status == 101) {
+    report.delivered();
+    co_await hand_over(std::move(response.upgrade));
+    co_return false;
+  }
   if (response.stream && plan.send_body) {
     bool sent = co_await send_stream(std::move(response.stream), plan);
     if (!sent) co_return false;
@@ -244,6 +250,23 @@ Async<bool> ServerConnection::deliver(Response response) {
   channel_.say_end();
   if (!parser_->body_done()) co_await linger();
   co_return false;
+}
+
+/// No deadline of the server's holds from now on: whoever talks has its own.
+Async<> ServerConnection::hand_over(std::function<Async<>(std::shared_ptr<RawStream>)> talk) {
+  release_body();
+  out_ = std::string();
+  auto stream = std::make_shared<ChannelStream>(shared_from_this(), channel_, peer_, Headers());
+  std::exception_ptr failure;
+  try {
+    co_await talk(stream);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  stream->close();
+  if (!failure) co_return;
+  if (server_.cancelled || is_cancelled(failure)) std::rethrow_exception(failure);
+  log_error("http server: an upgraded connection of {} ended: {}", peer_, error_of(failure).message());
 }
 
 bool ServerConnection::body_can_be_drained() const {

@@ -58,6 +58,7 @@ class ServerConnection : public std::enable_shared_from_this<ServerConnection> {
   Async<Response> ask_handler();
   /// False if the connection has to be closed.
   Async<bool> deliver(Response response);
+  Async<> hand_over(std::function<Async<>(std::shared_ptr<RawStream>)> talk);
   Async<IoError> write(Pieces pieces);
   Async<bool> send_stream(std::shared_ptr<BodyReader> stream, ResponsePlan plan);
   Async<> pump(std::shared_ptr<BodyReader> stream, ResponsePlan plan);

@@ -38,7 +38,28 @@ class RawStream {
   /// Empty at the end. No deadline of its own.
   virtual Async<std::string> read_some() = 0;
   virtual Async<> write(std::string bytes) = 0;
+  /// No more will be written: the peer reads the end after what was written, and may go on writing.
+  virtual void end_input() = 0;
   virtual void close() = 0;
+  /// Of the answer that made it a stream; empty on a server's side.
+  virtual const Headers& headers() const {
+    static const Headers none;
+    return none;
+  }
+};
+
+/// An upgrade that the server answered with something else.
+class UpgradeRefused : public Error {
+ public:
+  UpgradeRefused(Error error, int status, std::string body)
+      : Error(std::move(error)), status_(status), body_(std::move(body)) {}
+  int status() const { return status_; }
+  /// The answer's, as far as it was read.
+  const std::string& body() const { return body_; }
+
+ private:
+  int status_;
+  std::string body_;
 };
 
 /// Talks to one server. Keeps idle connections and reuses them. Errors are Error(unavailable) if the server cannot be
@@ -51,7 +72,8 @@ class Transport {
   virtual Async<IncomingResponse> exchange(OutgoingRequest request, std::size_t body_bytes_max = 32u << 20) = 0;
   /// Sends and returns once the header is there; destroying the body closes the connection.
   virtual Async<OpenResponse> open(OutgoingRequest request) = 0;
-  /// Sends with "Connection: Upgrade" and takes the connection over after 101 or 200.
+  /// Sends with "Connection: Upgrade" and takes the connection over after 101 or 200. Throws UpgradeRefused for
+  /// another status.
   virtual Async<std::shared_ptr<RawStream>> upgrade(OutgoingRequest request, std::string protocol) = 0;
 };
 

@@ -69,11 +69,35 @@ TEST_F(JoinTest, ATokenBecomesCredentialsForOnePoolAndOneWorker) {
   TaskId id = create();
   EXPECT_EQ(claim_as(self, "prov/queue").at("/tasks/0/status/taskId"), id.to_string());
   EXPECT_EQ(claim_as(self, "prov/other").status, 403);
+  const std::string purges = "/api/purge-cache/v1/purge-cache/";
+  EXPECT_EQ(send({.target = purges + "prov/queue", .as = &self.credentials}).status, 200);
+  EXPECT_EQ(send({.target = purges + "prov/other", .as = &self.credentials}).status, 403);
+  EXPECT_EQ(send({.method = Method::post,
+                  .target = purges + "prov/queue",
+                  .body = R"({"cacheName":"c"})",
+                  .as = &self.credentials})
+                .status,
+            403);
   wire::Enrolment pretender = self;
   pretender.worker_id = "builder-2";
   EXPECT_EQ(poll(node_b, pretender).status, 403);
   EXPECT_EQ(send({.target = "/v1/nodes", .as = &self.credentials}).status, 403);
   EXPECT_EQ(ask_token("prov/queue", 3600, &self.credentials).status, 403);
+}
+
+TEST_F(JoinTest, CachesAreAsTheNodesToldThem) {
+  wire::Enrolment self = joined(node_a, "builder-1");
+  wire::NodePoll told = value_or_throw(wire::parse_node_poll(poll_body(self, true)));
+  told.caches = {{"checkouts", "prov/queue", 3, 1, env.now()}};
+  EXPECT_EQ(post("/v1/nodes/" + std::string(node_a) + "/poll", wire::to_json(told), &self.credentials).status, 200);
+  Answer answer = send({.target = "/v1/caches"});
+  EXPECT_EQ(answer.at("/caches/0/name"), "checkouts");
+  EXPECT_EQ(answer.at("/caches/0/node"), "box");
+  EXPECT_EQ(answer.at("/caches/0/nodeId"), node_a);
+  EXPECT_EQ(answer.at("/caches/0/instances"), "3");
+  EXPECT_EQ(send({.target = "/v1/caches", .as = &self.credentials}).status, 403);
+  EXPECT_EQ(poll(node_a, self).status, 200);
+  EXPECT_EQ(send({.target = "/v1/caches"}).text, R"({"caches":[]})");
 }
 
 TEST_F(JoinTest, TokensAreForWhoMayMakeThem) {

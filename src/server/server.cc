@@ -39,6 +39,14 @@ Async<bool> all_of(Async<> work) {
 /// What everyone may, with or without credentials: what the role says.
 access::ScopeSet everyone() { return {"assume:anonymous"}; }
 
+/// A signature in a path is as secret as one in a query.
+std::string_view shown_path(const Call& call) {
+  bool has_signature = std::ranges::find(call.parameters, "signature", [](const auto& parameter) {
+                         return parameter.first;
+                       }) != call.parameters.end();
+  return has_signature ? std::string_view(call.route->pattern) : call.request.path();
+}
+
 OutboxLimits outbox_limits(const ServerSettings& settings) {
   bool has_output = !settings.pulse_url.empty();
   OutboxLimits limits = settings.outbox_limits.value_or(has_output ? OutboxLimits() : outbox_limits_without_outputs);
@@ -76,6 +84,7 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
   services_.sealer = &sealer_;
   authenticator_.attach(*state_, sealer_);
   services_.outbox = &outbox_;
+  services_.shells = &shells_;
   if (!settings_.pulse_url.empty()) {
     pulse_ = std::make_unique<Pulse>(env, *commits_, outbox_, value_or_throw(parse_amqp_url(settings_.pulse_url)));
     services_.pulse = pulse_.get();
@@ -91,6 +100,7 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
   add_object_routes(router_, services_);
   add_log_routes(router_, services_);
   add_node_routes(router_, services_);
+  add_shell_routes(router_, services_);
   add_index_routes(router_, services_);
   add_purge_cache_routes(router_, services_);
   add_object_service_routes(router_, services_);
@@ -164,6 +174,7 @@ void Server::on_change(const state::Change& change) {
     logs_->close(run);
     if (logs_->is_open(run)) scope_.spawn("log of " + run.task.to_string(), end_log(run));
   }
+  if (change.kind == Kind::task_resolved) shells_.end_run({change.task, change.run});
   auto watchers = services_.task_lines.find(change.task);
   if (watchers != services_.task_lines.end()) watchers->second.wake_all();
   if (change.kind == Kind::task_resolved) wake_native_claims();  // room is what the first in line may wait for
@@ -398,7 +409,7 @@ Async<net::Response> Server::handle(net::Request request) {
     if (failure) {
       Error error = error_of(failure);
       if (http_status(error.code()) == 500) {
-        log_error("{} {} ({}): {}", match.route->name, call.request.path(), call.request_id, error.message());
+        log_error("{} {} ({}): {}", match.route->name, shown_path(call), call.request_id, error.message());
       }
       response = error_response(error, call, env_.now());
     }
@@ -419,6 +430,7 @@ Async<net::Response> Server::handle(net::Request request) {
 
 Async<> Server::stop() {
   services_.stopping = true;
+  shells_.end_all();
   wake_all();
   Duration until = env_.uptime() + stop_wait;
   while (requests_ > 0 && env_.uptime() < until) co_await requests_done_.wait_for(env_, milliseconds(100));

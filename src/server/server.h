@@ -18,6 +18,7 @@
 #include "server/output/outbox.h"
 #include "server/output/pulse.h"
 #include "server/services.h"
+#include "server/shells.h"
 
 namespace gantry::server {
 
@@ -86,6 +87,7 @@ class Server : public net::Handler {
   std::unique_ptr<LiveLogs> logs_;
   Outbox outbox_;
   std::unique_ptr<Pulse> pulse_;
+  Shells shells_{env_};
   Services services_;
   Indexer indexer_{services_};
   Expiry expiry_;

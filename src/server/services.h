@@ -16,17 +16,20 @@
 #include "server/commit.h"
 #include "server/live_logs.h"
 #include "server/wait_line.h"
+#include "wire/node_messages.h"
 
 namespace gantry::server {
 
 class Outbox;
 class Pulse;
+class Shells;
 
 /// A native node as far as it lives in memory only.
 struct NodeLink {
-  Duration last_poll{};      // Env::uptime
-  int waiting_for_disk = 0;  // polls that cannot be answered because a commit is slow
-  std::string trouble;       // why it takes no tasks, as it says
+  Duration last_poll{};                      // Env::uptime
+  int waiting_for_disk = 0;                  // polls that cannot be answered because a commit is slow
+  std::string trouble;                       // why it takes no tasks, as it says
+  std::vector<wire::CacheSummary> caches{};  // as it says
   WaitLine news;
 
   /// Not heard of for so long that its runs are given to others.
@@ -47,6 +50,7 @@ struct Services {
   std::map<NodeId, NodeLink> nodes{};
   Outbox* outbox = nullptr;  // never null once the server is made
   Pulse* pulse = nullptr;    // null: none is configured
+  Shells* shells = nullptr;  // never null once the server is made
   bool leading = false;      // false while the state is being read again
   bool stopping = false;     // long polls answer at once
   Duration started{};

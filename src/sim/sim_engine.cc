@@ -12,7 +12,11 @@ constexpr Duration call_timeout = seconds(30);    // as engine/docker has them
 constexpr Duration archive_timeout = seconds(60);
 constexpr Duration pull_timeout = minutes(5);
 constexpr Duration pull_max = seconds(40);
+constexpr Duration load_timeout = hours(1);
 constexpr std::size_t archive_piece_bytes = 900;
+constexpr std::size_t upload_bytes_max = 64u << 20;
+constexpr std::string_view saved_image_mark = "simulated image ";
+const engine::NetworkInfo network{"172.18.0.1", "172.18.0.0/16"};
 
 constexpr double fails_chance = 0.003;
 constexpr double hangs_chance = 0.001;
@@ -178,9 +182,89 @@ Async<bool> SimEngine::has_image(std::string image) {
   co_return *has;
 }
 
-Async<> SimEngine::pull_image(std::string image, std::function<void(std::string)>) {
+Async<> SimEngine::pull_image(std::string image, std::optional<engine::RegistryLogin>,
+                              std::function<void(std::string)>) {
   Duration takes = machine_.env().random_source().between(seconds(1), pull_max);
   co_await call("pull", pull_timeout, [this_machine = &machine_, image] { this_machine->add_image(image); }, takes);
+}
+
+Async<std::optional<engine::ImageInfo>> SimEngine::inspect_image(std::string image) {
+  auto info = std::make_shared<std::optional<engine::ImageInfo>>();
+  co_await call("image", call_timeout, [info, this_machine = &machine_, image] {
+    if (const engine::ImageInfo* found = this_machine->find_image(image)) *info = *found;
+  });
+  co_return std::move(*info);
+}
+
+Async<std::vector<engine::ImageInfo>> SimEngine::list_images() {
+  auto list = std::make_shared<std::vector<engine::ImageInfo>>();
+  co_await call("list images", call_timeout, [list, this_machine = &machine_] {
+    for (const auto& [id, info] : this_machine->images()) list->push_back(info);
+  });
+  co_return std::move(*list);
+}
+
+Async<std::vector<std::string>> SimEngine::load_image(std::shared_ptr<net::BodyReader> tar, std::int64_t) {
+  std::string bytes = co_await net::read_all(*tar, upload_bytes_max);
+  if (bytes.empty()) throw Error(ErrorCode::invalid_input, "the archive holds no image");
+  auto loaded = std::make_shared<std::vector<std::string>>();
+  std::string id = image_id_of(bytes);
+  if (bytes.starts_with(saved_image_mark)) {
+    std::size_t end = bytes.find('\n');
+    id = bytes.substr(saved_image_mark.size(), end - saved_image_mark.size());
+    std::string reference = bytes.substr(end + 1);
+    if (!reference.empty()) loaded->push_back(std::move(reference));
+  }
+  co_await call("load", load_timeout, [loaded, id, this_machine = &machine_] { this_machine->add_image(id, *loaded); });
+  if (loaded->empty()) loaded->push_back(id);
+  co_return std::move(*loaded);
+}
+
+Async<std::shared_ptr<net::BodyReader>> SimEngine::save_image(std::string image) {
+  auto archive = std::make_shared<std::string>();
+  co_await call("save", archive_timeout, [archive, this_machine = &machine_, image] {
+    const engine::ImageInfo* found = this_machine->find_image(image);
+    if (!found) throw Error(ErrorCode::not_found, "No such image: " + image);
+    *archive = fmt::format("{}{}\n{}", saved_image_mark, found->id, image == found->id ? "" : image);
+  });
+  co_return std::make_shared<SimArchive>(machine_, agent_, std::move(*archive));
+}
+
+Async<> SimEngine::tag_image(std::string id, std::string reference) {
+  return call("tag", call_timeout,
+              [this_machine = &machine_, id, reference] { this_machine->tag_image(id, reference); });
+}
+
+Async<> SimEngine::remove_image(std::string reference) {
+  return call("remove image", call_timeout,
+              [this_machine = &machine_, reference] { this_machine->remove_image(reference); });
+}
+
+Async<std::string> SimEngine::commit_container(std::string id, std::string reference) {
+  auto image = std::make_shared<std::string>();
+  co_await call("commit", archive_timeout,
+                [image, this_machine = &machine_, id, reference] { *image = this_machine->commit(id, reference); });
+  co_return *image;
+}
+
+Async<> SimEngine::create_volume(std::string name, std::map<std::string, std::string> labels) {
+  return call("create volume", call_timeout,
+              [this_machine = &machine_, name, labels] { this_machine->create_volume(name, labels); });
+}
+
+Async<> SimEngine::remove_volume(std::string name) {
+  return call("remove volume", call_timeout, [this_machine = &machine_, name] { this_machine->remove_volume(name); });
+}
+
+Async<std::vector<engine::VolumeInfo>> SimEngine::list_volumes(std::string label, std::string value) {
+  auto list = std::make_shared<std::vector<engine::VolumeInfo>>();
+  co_await call("list volumes", call_timeout, [list, this_machine = &machine_, label, value] {
+    for (const auto& [name, volume] : this_machine->volumes()) {
+      auto found = volume.labels.find(label);
+      if (found != volume.labels.end() && found->second == value) list->push_back(volume);
+    }
+  });
+  co_return std::move(*list);
 }
 
 Async<std::string> SimEngine::create_container(engine::ContainerSpec spec) {
@@ -234,6 +318,7 @@ Async<engine::ContainerState> SimEngine::inspect_container(std::string id) {
     state->out_of_memory = container->out_of_memory;
     state->started = container->started;
     state->finished = container->finished;
+    if (state->running) state->address = "172.18.0.2";
   });
   co_return *state;
 }
@@ -259,13 +344,19 @@ Async<std::shared_ptr<net::BodyReader>> SimEngine::copy_out(std::string id, std:
   co_return std::make_shared<SimArchive>(machine_, agent_, std::move(*archive));
 }
 
+Async<> SimEngine::copy_in(std::string id, std::string, std::shared_ptr<net::BodyReader> tar, std::int64_t) {
+  co_await net::read_all(*tar, upload_bytes_max);
+  co_await call("copy in", archive_timeout, [this_machine = &machine_, id] { this_machine->find(id); });
+}
+
 Async<std::vector<engine::ContainerSummary>> SimEngine::list_containers(std::string label, std::string value) {
   auto list = std::make_shared<std::vector<engine::ContainerSummary>>();
   co_await call("list", call_timeout, [list, this_machine = &machine_, label, value] {
     for (const auto& [id, container] : this_machine->containers()) {
       auto found = container->labels.find(label);
       if (found == container->labels.end() || found->second != value) continue;
-      list->push_back({id, container->name, container->labels, container->state == SimContainer::State::running});
+      list->push_back({id, container->name, container->labels, container->state == SimContainer::State::running,
+                       container->created, container->image_id});
     }
   });
   co_return std::move(*list);
@@ -273,6 +364,11 @@ Async<std::vector<engine::ContainerSummary>> SimEngine::list_containers(std::str
 
 Async<> SimEngine::ensure_network(std::string) {
   return call("network", call_timeout, [] {});
+}
+
+Async<engine::NetworkInfo> SimEngine::network_info(std::string) {
+  co_await call("network", call_timeout, [] {});
+  co_return network;
 }
 
 }  // namespace gantry::sim

@@ -180,6 +180,82 @@ TEST(SimEngine, ALostAnswerLeavesTheContainer) {
   EXPECT_EQ(f.machine.containers().size(), 2000u);
 }
 
+Async<> use_volume(Fixture& f, wire::RunRef run, std::vector<std::string>& seen) {
+  co_await f.engine.create_volume("cache", {{"of", "a"}});
+  co_await f.engine.create_volume("cache", {{"of", "b"}});
+  engine::ContainerSpec spec = spec_of(run);
+  spec.mounts = {{engine::Mount::Type::volume, "cache", "/cache", false}};
+  std::string id = co_await f.engine.create_container(spec);
+  std::optional<ErrorCode> refused;
+  try {
+    co_await f.engine.remove_volume("cache");
+  } catch (const Error& error) {
+    refused = error.code();
+  }
+  seen.push_back(refused == ErrorCode::conflict ? "in use" : "removed too early");
+  for (const auto& volume : co_await f.engine.list_volumes("of", "a")) seen.push_back(volume.name);
+  co_await f.engine.remove_container(id);
+  co_await f.engine.remove_volume("cache");
+  co_await f.engine.remove_volume("cache");
+  auto left = co_await f.engine.list_volumes("of", "a");
+  seen.push_back(left.empty() ? "none" : "left");
+}
+
+TEST(SimEngine, AVolumeStaysAsLongAsAContainerHasIt) {
+  Fixture f;
+  std::vector<std::string> seen;
+  f.run(use_volume(f, lasting_run(), seen));
+  EXPECT_EQ(seen, (std::vector<std::string>{"in use", "cache", "none"}));
+}
+
+Async<> move_image(Fixture& f, wire::RunRef run, std::vector<std::string>& seen) {
+  std::string id = co_await f.engine.create_container(spec_of(run));
+  std::string made = co_await f.engine.commit_container(id, "made:1");
+  auto saved = co_await f.engine.save_image("made:1");
+  co_await f.engine.tag_image(made, "made:2");
+  co_await f.engine.remove_image("made:1");
+  auto with_one = co_await f.engine.inspect_image("made:2");
+  seen.push_back(with_one && with_one->id == made ? "made:2" : "");
+  co_await f.engine.remove_image("made:2");
+  bool there = co_await f.engine.has_image(made);
+  seen.push_back(there ? "there" : "gone");
+  for (const auto& reference : co_await f.engine.load_image(saved, -1)) seen.push_back(reference);
+  auto again = co_await f.engine.inspect_image("made:1");
+  seen.push_back(again && again->id == made ? "same" : "another");
+  std::optional<ErrorCode> refused;
+  try {
+    co_await f.engine.remove_image("image");
+  } catch (const Error& error) {
+    refused = error.code();
+  }
+  seen.push_back(refused == ErrorCode::conflict ? "in use" : "removed too early");
+}
+
+TEST(SimEngine, AnImageIsMadeSavedAndLoaded) {
+  Fixture f;
+  std::vector<std::string> seen;
+  f.run(move_image(f, lasting_run(), seen));
+  EXPECT_EQ(seen, (std::vector<std::string>{"made:2", "gone", "made:1", "same", "in use"}));
+}
+
+Async<> serve(Fixture& f, std::optional<int>& code) {
+  engine::ContainerSpec spec;
+  spec.name = "proxy";
+  spec.image = "image";
+  std::string id = co_await f.engine.create_container(spec);
+  co_await f.engine.start_container(id);
+  co_await f.engine.kill_container(id, "SIGKILL");
+  code = co_await f.engine.wait_container(id);
+}
+
+TEST(SimEngine, AContainerOfNoRunServesUntilItIsKilled) {
+  Fixture f;
+  std::optional<int> code;
+  f.run(serve(f, code));
+  EXPECT_EQ(code, 137);
+  EXPECT_TRUE(f.facts.empty());
+}
+
 TEST(SimEngine, ASecondStartOfARunIsAFailure) {
   Fixture f;
   std::string id;
@@ -188,6 +264,27 @@ TEST(SimEngine, ASecondStartOfARunIsAFailure) {
   EXPECT_EQ(f.failure, "");
   f.run(start(f, lasting_run(), id));
   EXPECT_NE(f.failure, "");
+}
+
+Async<> start_with_volume(Fixture& f, std::string name, std::string& id) {
+  engine::ContainerSpec spec;
+  spec.name = std::move(name);
+  spec.image = "image";
+  spec.mounts = {{engine::Mount::Type::volume, "shared", "/cache"}};
+  id = co_await f.engine.create_container(spec);
+  co_await f.engine.start_container(id);
+}
+
+TEST(SimEngine, AVolumeIsForOneRunningContainer) {
+  Fixture f;
+  std::string first;
+  std::string second;
+  f.run(start_with_volume(f, "first", first));
+  f.run(f.engine.remove_container(first));
+  f.run(start_with_volume(f, "second", second));
+  EXPECT_EQ(f.failure, "");
+  f.run(start_with_volume(f, "third", first));
+  EXPECT_EQ(f.failure, "third is started on alder with volume shared, which second has");
 }
 
 }  // namespace

@@ -1,5 +1,7 @@
 #include "sim/sim_machine.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/task/container_spec.h"
@@ -11,6 +13,7 @@ constexpr std::int64_t ms_us = 1'000;
 constexpr std::int64_t death_us_max = 40 * ms_us;          // from a signal to the end
 constexpr std::int64_t term_us_max = 300 * ms_us;          // of a container that heeds SIGTERM
 constexpr std::int64_t term_patience_us = 10'000 * ms_us;  // of an engine that stops, with those that do not
+constexpr std::int64_t image_bytes = 50 << 20;
 constexpr int killed_code = 137;
 constexpr int terminated_code = 143;
 
@@ -20,6 +23,12 @@ wire::RunRef run_of(const std::map<std::string, std::string>& labels) {
 }
 
 }  // namespace
+
+std::string image_id_of(std::string_view content) {
+  std::uint64_t hash = 14695981039346656037u;  // FNV-1a: the same on every run
+  for (char c : content) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return fmt::format("sha256:{:064x}", hash);
+}
 
 SimMachine::SimMachine(VirtualClock& clock, std::uint64_t seed, std::string name, std::int64_t memory_bytes,
                        Faults& faults, Trace& trace, ContainerFacts& facts, std::function<void(std::string)> fail)
@@ -42,7 +51,8 @@ void SimMachine::event(std::string_view kind, const SimContainer& container, int
 }
 
 std::string SimMachine::create(const engine::ContainerSpec& spec) {
-  if (!has_image(spec.image)) throw Error(ErrorCode::not_found, "No such image: " + spec.image);
+  const engine::ImageInfo* image = find_image(spec.image);
+  if (!image) throw Error(ErrorCode::not_found, "No such image: " + spec.image);
   for (const auto& [id, container] : containers_) {
     if (container->name != spec.name) continue;
     throw Error(ErrorCode::conflict, fmt::format("The container name \"{}\" is already in use", spec.name));
@@ -51,8 +61,18 @@ std::string SimMachine::create(const engine::ContainerSpec& spec) {
   container->id = fmt::format("{}-{}", name_, ++last_id_);
   container->name = spec.name;
   container->labels = spec.labels;
-  container->run = run_of(spec.labels);
-  container->plan = plan_container(seed_, container->run);
+  container->serves = !spec.labels.contains(agent::task_label);
+  if (!container->serves) {
+    container->run = run_of(spec.labels);
+    container->plan = plan_container(seed_, container->run);
+  }
+  container->image_id = image->id;
+  container->created = env_.now();
+  for (const engine::Mount& mount : spec.mounts) {
+    if (mount.type != engine::Mount::Type::volume) continue;
+    create_volume(mount.source, {});
+    container->volumes.insert(mount.source);
+  }
   containers_[container->id] = container;
   event("create", *container);
   return container->id;
@@ -66,17 +86,31 @@ ContainerPointer SimMachine::find(const std::string& id) const {
   throw Error(ErrorCode::not_found, "No such container: " + id);
 }
 
+/// No agent may let two containers that run have one volume.
+void SimMachine::expect_volumes_unused(const SimContainer& container) const {
+  for (const auto& [id, other] : containers_) {
+    if (other->state != SimContainer::State::running) continue;
+    for (const std::string& volume : container.volumes) {
+      if (!other->volumes.contains(volume)) continue;
+      fail_(
+          fmt::format("{} is started on {} with volume {}, which {} has", container.name, name_, volume, other->name));
+    }
+  }
+}
+
 void SimMachine::start(const std::string& id) {
   ContainerPointer container = find(id);
   if (container->state != SimContainer::State::created) return;
+  expect_volumes_unused(*container);
   container->state = SimContainer::State::running;
   container->started = env_.now();
+  event("run", *container);
+  if (container->serves) return;
   ContainerFact& fact = facts_[container->run];
   if (++fact.starts > 1) fail_(fmt::format("{} is started on {} and was on {}", container->name, name_, fact.machine));
   fact.machine = name_;
   fact.started_us = clock_.now_us();
   fact.has_files = container->plan.has_files;
-  event("run", *container);
   run_on(container, 0);
 }
 
@@ -110,11 +144,13 @@ void SimMachine::end(SimContainer& container, EndedBy by, int exit_code) {
   container.state = SimContainer::State::exited;
   container.finished = env_.now();
   container.exit_code = exit_code;
-  ContainerFact& fact = facts_[container.run];
-  fact.ended_us = clock_.now_us();
-  fact.ended_by = by;
-  fact.exit_code = exit_code;
-  fact.out_of_memory = container.out_of_memory;
+  if (!container.serves) {
+    ContainerFact& fact = facts_[container.run];
+    fact.ended_us = clock_.now_us();
+    fact.ended_by = by;
+    fact.exit_code = exit_code;
+    fact.out_of_memory = container.out_of_memory;
+  }
   event("exit", container, exit_code);
   container.news.notify_all();
 }
@@ -134,6 +170,68 @@ void SimMachine::remove(const std::string& id) {
   container->state = SimContainer::State::removed;
   container->news.notify_all();
   containers_.erase(container->id);
+}
+
+const engine::ImageInfo* SimMachine::find_image(const std::string& image) const {
+  if (auto found = images_.find(image); found != images_.end()) return &found->second;
+  for (const auto& [id, info] : images_) {
+    if (std::ranges::find(info.tags, image) != info.tags.end()) return &info;
+  }
+  return nullptr;
+}
+
+void SimMachine::add_image(const std::string& reference) { add_image(image_id_of(reference), {reference}); }
+
+void SimMachine::add_image(const std::string& id, const std::vector<std::string>& references) {
+  auto [image, added] = images_.try_emplace(id);
+  if (added) {
+    image->second.id = id;
+    image->second.bytes = image_bytes;
+    image->second.created = env_.now();
+  }
+  for (const std::string& reference : references) tag_image(id, reference);
+}
+
+void SimMachine::tag_image(const std::string& image, const std::string& reference) {
+  const engine::ImageInfo* found = find_image(image);
+  if (!found) throw Error(ErrorCode::not_found, "No such image: " + image);
+  std::string id = found->id;
+  for (auto& [other, info] : images_) std::erase(info.tags, reference);
+  images_[id].tags.push_back(reference);
+}
+
+void SimMachine::remove_image(const std::string& image) {
+  const engine::ImageInfo* found = find_image(image);
+  if (!found) return;
+  std::string id = found->id;
+  bool by_id = image == id;
+  if (!by_id && found->tags.size() > 1) {
+    std::erase(images_[id].tags, image);
+    return;
+  }
+  for (const auto& [other, container] : containers_) {
+    if (container->image_id != id) continue;
+    throw Error(ErrorCode::conflict, fmt::format("conflict: container {} is using image {}", container->id, image));
+  }
+  images_.erase(id);
+}
+
+std::string SimMachine::commit(const std::string& id, const std::string& reference) {
+  std::string image = image_id_of(fmt::format("{} at {}", find(id)->id, clock_.now_us()));
+  add_image(image, {reference});
+  return image;
+}
+
+void SimMachine::create_volume(const std::string& name, const std::map<std::string, std::string>& labels) {
+  volumes_.try_emplace(name, engine::VolumeInfo{name, labels, env_.now()});
+}
+
+void SimMachine::remove_volume(const std::string& name) {
+  for (const auto& [id, container] : containers_) {
+    if (!container->volumes.contains(name)) continue;
+    throw Error(ErrorCode::conflict, fmt::format("volume {} is in use by container {}", name, id));
+  }
+  volumes_.erase(name);
 }
 
 void SimMachine::restart_engine(EngineRestart how, Duration down) {

@@ -39,8 +39,12 @@ struct SimContainer {
   std::string id;
   std::string name;
   std::map<std::string, std::string> labels;
+  bool serves = false;  // belongs to no run: it does nothing until it is killed
   wire::RunRef run;
   ContainerPlan plan;
+  std::string image_id;
+  std::set<std::string> volumes;
+  Time created;
   State state = State::created;
   Time started;
   Time finished;
@@ -56,6 +60,9 @@ enum class EngineRestart {
   killed,       // its containers go on while it is away, and are killed when it comes back
   live_restore  // its containers go on
 };
+
+/// The id of an image of this content.
+std::string image_id_of(std::string_view content);
 
 class SimMachine {
  public:
@@ -85,13 +92,25 @@ class SimMachine {
   void start(const std::string& id);
   void kill(const std::string& id);
   void remove(const std::string& id);
-  bool has_image(const std::string& image) const { return images_.contains(image); }
-  void add_image(std::string image) { images_.insert(std::move(image)); }
+  /// By reference or id; null if it is not there.
+  const engine::ImageInfo* find_image(const std::string& image) const;
+  bool has_image(const std::string& image) const { return find_image(image) != nullptr; }
+  /// As pulled: the same reference is the same image on every machine.
+  void add_image(const std::string& reference);
+  void add_image(const std::string& id, const std::vector<std::string>& references);
+  void tag_image(const std::string& image, const std::string& reference);
+  void remove_image(const std::string& image);
+  std::string commit(const std::string& id, const std::string& reference);
+  const std::map<std::string, engine::ImageInfo>& images() const { return images_; }
+  void create_volume(const std::string& name, const std::map<std::string, std::string>& labels);
+  void remove_volume(const std::string& name);
+  const std::map<std::string, engine::VolumeInfo>& volumes() const { return volumes_; }
   const std::map<std::string, ContainerPointer>& containers() const { return containers_; }
 
  private:
   enum class Daemon { up, stopping, down };
 
+  void expect_volumes_unused(const SimContainer& container) const;
   void run_on(ContainerPointer container, std::size_t next_output);
   void write(SimContainer& container, const OutputPlan& piece);
   void end(SimContainer& container, EndedBy by, int exit_code);
@@ -113,7 +132,8 @@ class SimMachine {
   std::uint64_t life_ = 1;
   bool kills_at_return_ = false;
   std::uint64_t last_id_ = 0;
-  std::set<std::string> images_;
+  std::map<std::string, engine::ImageInfo> images_;     // by id
+  std::map<std::string, engine::VolumeInfo> volumes_;   // by name
   std::map<std::string, ContainerPointer> containers_;  // by id
 };
 

@@ -23,12 +23,21 @@ std::string random_artifacts(Random& random) {
   return "{" + file + R"(,"public/missing.txt":{"type":"file","path":"/nowhere.txt"}})";
 }
 
+/// Few names, so that tasks compete for instances. Some exit codes throw them away.
+std::string random_caches(Random& random) {
+  if (random.chance(0.6)) return "";
+  std::string caches = fmt::format(R"("cache-{}":"/cache")", random.below(2));
+  if (random.chance(0.3)) caches += R"(,"cache-2":"/more")";
+  std::string purge = random.chance(0.3) ? R"("onExitStatus":{"purgeCaches":[3,7,42,137,143]},)" : "";
+  return fmt::format(R"("cache":{{{}}},{})", caches, purge);
+}
+
 std::string payload(Random& random) {
   auto run_time_s = std::chrono::duration_cast<seconds>(random.spread(run_time_min, run_time_max)).count();
   bool live_log = random.chance(0.85);
-  return fmt::format(R"({{"image":"debian:12","command":["true"],"maxRunTime":{},"artifacts":{},)"
+  return fmt::format(R"({{"image":"debian:12","command":["true"],"maxRunTime":{},{}"artifacts":{},)"
                      R"("features":{{"localLiveLog":{}}},"resources":{{"memory":"{}m"}}}})",
-                     run_time_s, random_artifacts(random), live_log, random.between(64, 3000));
+                     run_time_s, random_caches(random), random_artifacts(random), live_log, random.between(64, 3000));
 }
 
 }  // namespace
@@ -45,6 +54,7 @@ std::string definition_of(const TaskPlan& plan, Random& random) {
     out.end_array();
     out.field("requires", plan.any_outcome ? "all-resolved" : "all-completed");
   }
+  out.key("scopes").begin_array().string("docker-worker:cache:*").end_array();
   out.key("payload").raw(payload(random)).key("metadata").begin_object();
   out.field("name", fmt::format("task {}", random.below(1'000'000))).field("description", "of the simulation");
   out.field("owner", "sim@example.com").field("source", "https://example.com/sim").end_object().end_object();

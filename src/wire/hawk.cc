@@ -285,7 +285,14 @@ std::optional<HostPort> parse_host_port(std::string_view text) {
 HawkSigner::HawkSigner(const HawkCredentials& credentials, const std::vector<std::string>& authorized_scopes)
     : client_id_(credentials.client_id),
       key_(credentials.access_token),
+      certificate_(credentials.certificate),
       ext_(make_ext(credentials, authorized_scopes)) {}
+
+HawkSigner HawkSigner::narrowed(const std::vector<std::string>& authorized_scopes) const {
+  HawkSigner narrow = *this;
+  narrow.ext_ = make_ext({client_id_, {}, certificate_}, authorized_scopes);
+  return narrow;
+}
 
 std::string HawkSigner::header(const HawkTarget& request, Time now, std::string_view nonce,
                                std::string_view payload_hash) const {

@@ -100,6 +100,9 @@ class HawkSigner {
   /// `authorized_scopes` narrow what the credentials may do; none means all of it.
   explicit HawkSigner(const HawkCredentials& credentials, const std::vector<std::string>& authorized_scopes = {});
 
+  /// The same credentials, for no more than these scopes.
+  HawkSigner narrowed(const std::vector<std::string>& authorized_scopes) const;
+
   const std::string& client_id() const { return client_id_; }
   /// The value for an Authorization header. `nonce` has no '"' or '\\' (see hawk_nonce); `payload_hash` is empty or
   /// what hawk_payload_hash gave for the body.
@@ -111,6 +114,7 @@ class HawkSigner {
  private:
   std::string client_id_;
   HmacSha256Key key_;
+  std::string certificate_;
   std::string ext_;
 };
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include "base/text.h"
+#include "wire/payload.h"
+#include "wire/shell_messages.h"
 #include "wire/task_definition.h"
 
 namespace gantry::wire {
@@ -10,6 +12,8 @@ namespace {
 
 constexpr ObjectReader::TextRule identifier_rule{1, 38, is_identifier, "1 to 38 of [a-zA-Z0-9-_]"};
 constexpr ObjectReader::TextRule queue_rule{3, 77, is_task_queue_id, "\"<provisionerId>/<workerType>\""};
+constexpr ObjectReader::TextRule cache_rule{1, cache_name_characters_max, is_printable_ascii, "printable ASCII"};
+constexpr int cache_instances_max = 1'000'000;
 
 void append_runs(JsonWriter& out, std::string_view key, const std::vector<RunRef>& runs) {
   out.key(key).begin_array();
@@ -35,6 +39,85 @@ std::vector<RunRef> read_runs(ObjectReader& reader, std::string_view key) {
     runs.push_back({*id, run});
   }
   return runs;
+}
+
+void append_caches(JsonWriter& out, const std::vector<CacheSummary>& caches) {
+  if (caches.empty()) return;
+  out.key("caches").begin_array();
+  for (const CacheSummary& cache : caches) {
+    out.begin_object().field("name", cache.name).field("taskQueueId", cache.task_queue);
+    out.field("instances", cache.instances).field("inUse", cache.in_use).field("lastUsed", cache.last_used);
+    out.end_object();
+  }
+  out.end_array();
+}
+
+std::vector<CacheSummary> read_caches(ObjectReader& reader) {
+  std::vector<CacheSummary> caches;
+  const json::array* array = reader.array("caches", caches_told_max);
+  if (!array) return caches;
+  for (const auto& element : *array) {
+    ObjectReader entry(element, fmt::format("caches.{}", caches.size()));
+    CacheSummary cache;
+    cache.name = entry.required_text("name", cache_rule);
+    cache.task_queue = entry.required_text("taskQueueId", queue_rule);
+    cache.instances = static_cast<int>(entry.required_integer("instances", 1, cache_instances_max));
+    cache.in_use = static_cast<int>(entry.required_integer("inUse", 0, cache_instances_max));
+    cache.last_used = entry.time("lastUsed").value_or(Time());
+    if (auto done = entry.finish(); !done) {
+      reader.fail(done.error());
+      return caches;
+    }
+    caches.push_back(std::move(cache));
+  }
+  return caches;
+}
+
+void append_shells(JsonWriter& out, const std::vector<ShellRequest>& shells) {
+  if (shells.empty()) return;
+  out.key("shells").begin_array();
+  for (const ShellRequest& shell : shells) {
+    out.begin_object().field("session", shell.session).field("taskId", shell.run.task.to_string());
+    out.field("runId", shell.run.run).field("tty", shell.tty).key("command").begin_array();
+    for (const std::string& word : shell.command) out.string(word);
+    out.end_array().end_object();
+  }
+  out.end_array();
+}
+
+std::vector<std::string> read_words(ObjectReader& reader, std::string_view key) {
+  std::vector<std::string> words;
+  const json::array* array = reader.array(key, shell_words_max);
+  if (!array) return words;
+  for (const json::value& element : *array) {
+    const json::string* word = element.if_string();
+    if (!word || word->size() > shell_command_bytes_max) reader.fail(key, "must be words");
+    if (!reader.ok()) return {};
+    words.emplace_back(*word);
+  }
+  return words;
+}
+
+std::vector<ShellRequest> read_shells(ObjectReader& reader) {
+  std::vector<ShellRequest> shells;
+  const json::array* array = reader.array("shells", shells_told_max);
+  if (!array) return shells;
+  for (const auto& element : *array) {
+    ObjectReader entry(element, fmt::format("shells.{}", shells.size()));
+    ShellRequest shell;
+    shell.session = entry.required_text("session", identifier_rule);
+    auto id = TaskId::parse(entry.required_text("taskId", {}));
+    if (!id) entry.fail("taskId", "is not a slugid");
+    shell.run = {id.value_or(TaskId()), static_cast<int>(entry.required_integer("runId", 0, 1000))};
+    shell.tty = entry.boolean("tty", false);
+    shell.command = read_words(entry, "command");
+    if (auto done = entry.finish(); !done) {
+      reader.fail(done.error());
+      return shells;
+    }
+    shells.push_back(std::move(shell));
+  }
+  return shells;
 }
 
 ContainerEnd read_end(ObjectReader& reader) {
@@ -85,6 +168,7 @@ std::string to_json(const NodePoll& poll) {
   out.field("seenGeneration", poll.seen_generation).field("restarted", poll.restarted);
   append_runs(out, "holds", poll.holds);
   if (!poll.trouble.empty()) out.field("trouble", poll.trouble);
+  append_caches(out, poll.caches);
   out.end_object();
   return body;
 }
@@ -105,6 +189,7 @@ Result<NodePoll> parse_node_poll(std::string_view body) {
   poll.restarted = reader.boolean("restarted", false);
   poll.holds = read_runs(reader, "holds");
   poll.trouble = shorten(reader.text("trouble", {0, 4096}, ""), 500);
+  poll.caches = read_caches(reader);
   TRY(reader.finish());
   return poll;
 }
@@ -114,6 +199,7 @@ std::string to_json(const NodeNews& news) {
   JsonWriter out(body);
   out.begin_object().field("generation", news.generation);
   append_runs(out, "cancel", news.cancel);
+  append_shells(out, news.shells);
   out.end_object();
   return body;
 }
@@ -124,6 +210,7 @@ Result<NodeNews> parse_node_news(std::string_view body) {
   NodeNews news;
   news.generation = static_cast<std::uint64_t>(reader.required_integer("generation", 0, INT64_MAX));
   news.cancel = read_runs(reader, "cancel");
+  news.shells = read_shells(reader);
   TRY(reader.finish());
   return news;
 }

@@ -21,6 +21,15 @@ struct RunRef {
   friend auto operator<=>(const RunRef&, const RunRef&) = default;
 };
 
+/// A cache of a node: the instances of one name.
+struct CacheSummary {
+  std::string name;
+  std::string task_queue;
+  int instances = 0;
+  int in_use = 0;  // of the instances
+  Time last_used;
+};
+
 /// POST /v1/nodes/{id}/poll
 struct NodePoll {
   std::string name;
@@ -38,11 +47,21 @@ struct NodePoll {
   std::vector<RunRef> holds;
   /// Why it takes no tasks now (its container engine does not answer); empty if it does.
   std::string trouble;
+  std::vector<CacheSummary> caches;  // those used last, if there are too many
+};
+
+/// Somebody wants a shell in a run's container: connect to /v1/nodes/{id}/shells/{session}, once and soon.
+struct ShellRequest {
+  std::string session;
+  RunRef run;
+  bool tty = false;
+  std::vector<std::string> command{};  // empty: a shell that is there
 };
 
 struct NodeNews {
   std::uint64_t generation = 0;  // never runs back; an agent ignores an older one
   std::vector<RunRef> cancel;    // of what the agent holds: no longer its own, kill it
+  std::vector<ShellRequest> shells{};
 };
 
 /// How a container ended.
@@ -65,7 +84,9 @@ struct RunReport {
 };
 
 inline constexpr std::size_t holds_max = 10'000;
+inline constexpr std::size_t shells_told_max = 1000;
 inline constexpr std::size_t steps_max = 64;
+inline constexpr std::size_t caches_told_max = 100;  // of one node
 
 std::string to_json(const NodePoll& poll);
 std::string to_json(const NodeNews& news);

@@ -20,6 +20,7 @@ NodePoll a_poll() {
   poll.seen_generation = 7;
   poll.restarted = true;
   poll.holds = {{task, 0}, {task, 2}};
+  poll.caches = {{"level-1 checkouts", "prov/queue", 3, 1, Time(milliseconds(1'795'132'800'123))}};
   return poll;
 }
 
@@ -33,6 +34,10 @@ TEST(NodePoll, ReadsBackAsWritten) {
   EXPECT_EQ(poll.seen_generation, 7u);
   EXPECT_TRUE(poll.restarted);
   EXPECT_EQ(poll.holds, a_poll().holds);
+  ASSERT_EQ(poll.caches.size(), 1u);
+  EXPECT_EQ(poll.caches[0].name, "level-1 checkouts");
+  EXPECT_EQ(poll.caches[0].instances, 3);
+  EXPECT_EQ(poll.caches[0].in_use, 1);
   EXPECT_EQ(to_json(poll), to_json(a_poll()));
 }
 
@@ -46,11 +51,30 @@ TEST(NodePoll, NamesWhatIsWrong) {
   poll = a_poll();
   poll.holds[1].run = -1;
   EXPECT_NE(parse_node_poll(to_json(poll)).error().message().find("holds.1.runId"), std::string::npos);
+  poll = a_poll();
+  poll.caches[0].instances = 0;
+  EXPECT_NE(parse_node_poll(to_json(poll)).error().message().find("caches.0.instances"), std::string::npos);
+  poll.caches.assign(caches_told_max + 1, a_poll().caches[0]);
+  EXPECT_NE(parse_node_poll(to_json(poll)).error().message().find("caches"), std::string::npos);
 }
 
 TEST(NodeNews, ReadsBackAsWritten) {
-  NodeNews news{9, {{task, 1}}};
+  NodeNews news{9, {{task, 1}}, {}};
   EXPECT_EQ(to_json(value_or_throw(parse_node_news(to_json(news)))), to_json(news));
+}
+
+TEST(NodeNews, ShellsReadBackAsWritten) {
+  NodeNews news;
+  news.generation = 3;
+  news.shells = {{"a-session", {task, 1}, true, {}}, {"another", {task, 0}, false, {"sh", "-c", "echo \"x\"\n"}}};
+  NodeNews read = value_or_throw(parse_node_news(to_json(news)));
+  EXPECT_EQ(to_json(read), to_json(news));
+  ASSERT_EQ(read.shells.size(), 2u);
+  EXPECT_EQ(read.shells[1].command.at(2), "echo \"x\"\n");
+  EXPECT_TRUE(read.shells[0].tty);
+  EXPECT_EQ(to_json(NodeNews{}).find("shells"), std::string::npos);
+  EXPECT_FALSE(
+      parse_node_news(R"({"generation":1,"shells":[{"session":"a b","taskId":"fN1SbArXTPSVFNUvaOlinQ","runId":0}]})"));
 }
 
 TEST(RunReport, ReadsBackAsWritten) {

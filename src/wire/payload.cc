@@ -1,167 +1,170 @@
 #include "wire/payload.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include <fmt/format.h>
 
-#include "base/text.h"
+#include "wire/payload_check.h"
+#include "wire/payload_keys.h"
 
 namespace gantry::wire {
 namespace {
 
-constexpr FeatureInfo feature_table[] = {
-    {"localLiveLog", "Live log", "The task's output can be read while it runs, as the artifact that payload.log names.",
-     true},
-    {"artifacts", "Artifacts", "Uploads what payload.artifacts names once the container has stopped.", true},
-};
+// Readers of a payload that has been found good: what is there has the right form.
 
-bool no_nul(std::string_view text) { return text.find('\0') == std::string_view::npos; }
-
-bool is_absolute_path(std::string_view path) { return path.starts_with('/') && no_nul(path); }
-
-bool is_artifact_name(std::string_view name) { return is_printable_ascii(name) && !name.empty(); }
-
-bool is_env_name(std::string_view name) {
-  return !name.empty() && no_nul(name) && name.find('=') == std::string_view::npos;
+const json::object& object_at(const json::object& object, std::string_view key) {
+  static const json::object none;
+  const json::value* value = object.if_contains(key);
+  return value ? value->get_object() : none;
 }
 
-/// What an engine takes for a reference; keeps spaces, control characters and flags out ("-" first).
-bool is_image_reference(std::string_view image) {
-  if (image.empty() || image.front() == '-' || image.front() == '/') return false;
-  return std::ranges::all_of(image, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("._-/:@+").find(c) != std::string_view::npos;
-  });
+std::string text_at(const json::object& object, std::string_view key, std::string_view otherwise = {}) {
+  const json::value* value = object.if_contains(key);
+  return std::string(value ? std::string_view(value->get_string()) : otherwise);
 }
 
-constexpr ObjectReader::TextRule image_rule{1, 1024, is_image_reference,
-                                            "an image reference such as \"debian:12\" or \"host:5000/team/app:1\""};
-constexpr std::size_t word_bytes_max = 128 * 1024;  // what execve takes
-constexpr ObjectReader::TextRule path_rule{1, 4096, is_absolute_path, "an absolute path inside the container"};
-constexpr ObjectReader::TextRule log_rule{1, 1024, is_artifact_name, "printable ASCII"};
-
-void read_image(ObjectReader& reader, Payload& payload) {
-  const json::value* image = reader.require("image");
-  if (!image) return;
-  if (!image->is_object()) {
-    payload.image = reader.required_text("image", image_rule);
-    return;
-  }
-  ObjectReader typed(*image, reader.path_of("image"));
-  std::string_view type = typed.required_text("type", {});
-  if (typed.ok() && type != "docker-image") {
-    typed.fail("type", fmt::format("\"{}\" is not supported; use \"docker-image\"", shorten(type, 40)));
-  }
-  payload.image = typed.required_text("name", image_rule);
-  if (auto done = typed.finish(); !done) reader.fail(done.error());
+bool flag_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value && value->get_bool();
 }
 
-void read_command(ObjectReader& reader, Payload& payload) {
-  const json::array* command = reader.array("command", command_words_max);
-  if (!command) return;
-  for (std::size_t i = 0; i < command->size(); ++i) {
-    const json::string* word = (*command)[i].if_string();
-    if (!word || !no_nul(*word) || word->size() > word_bytes_max) {
-      reader.fail(fmt::format("command.{}", i), "must be a string of at most 128 KiB without NUL");
-      return;
-    }
-    payload.command.emplace_back(*word);
-  }
+std::vector<std::string> texts_at(const json::object& object, std::string_view key) {
+  std::vector<std::string> texts;
+  const json::value* value = object.if_contains(key);
+  if (!value) return texts;
+  for (const json::value& text : value->get_array()) texts.emplace_back(text.get_string());
+  return texts;
 }
 
-void read_env(ObjectReader& reader, Payload& payload) {
-  const json::object* env = reader.object("env", env_max);
-  if (!env) return;
-  for (const auto& member : *env) {
-    const json::string* value = member.value().if_string();
-    if (!is_env_name(member.key())) {
-      reader.fail("env", fmt::format("\"{}\" cannot be the name of a variable", shorten(member.key(), 80)));
-    } else if (!value || !no_nul(*value) || value->size() > word_bytes_max) {
-      reader.fail(fmt::format("env.{}", shorten(member.key(), 80)), "must be a string of at most 128 KiB without NUL");
-    } else {
-      payload.env.emplace_back(member.key(), *value);
-    }
-  }
+std::vector<int> numbers_at(const json::object& object, std::string_view key) {
+  std::vector<int> numbers;
+  const json::value* value = object.if_contains(key);
+  if (!value) return numbers;
+  for (const json::value& number : value->get_array()) numbers.push_back(number.to_number<int>());
+  return numbers;
 }
 
-void read_artifact(ObjectReader& reader, Payload& payload, std::string_view name, const json::value& value) {
-  if (!is_artifact_name(name) || name.size() > 1024) {
-    reader.fail("artifacts",
-                fmt::format("name \"{}\" must be 1 to 1024 printable ASCII characters", shorten(name, 80)));
-    return;
+ImageSource image_of(const json::value& value) {
+  ImageSource image;
+  const json::object* object = value.if_object();
+  if (!object) {
+    image.name = value.get_string();
+    return image;
   }
+  std::string type = text_at(*object, "type");
+  if (type == "indexed-image") image.kind = ImageSource::Kind::indexed;
+  if (type == "task-image") image.kind = ImageSource::Kind::task;
+  image.name = text_at(*object, "name");
+  image.index_namespace = text_at(*object, "namespace");
+  image.task = text_at(*object, "taskId");
+  image.path = text_at(*object, "path");
+  return image;
+}
+
+ArtifactSpec artifact_of(std::string_view name, const json::object& object) {
   ArtifactSpec artifact;
   artifact.name = name;
-  ObjectReader entry(value, fmt::format("{}.{}", reader.path_of("artifacts"), name));
-  std::string_view type = entry.required_text("type", {});
-  if (type == "directory") {
-    artifact.type = ArtifactSpec::Type::directory;
-  } else if (type != "file") {
-    entry.fail("type", fmt::format("\"{}\" must be \"file\" or \"directory\"", shorten(type, 40)));
-  }
-  artifact.path = entry.required_text("path", path_rule);
-  artifact.expires = entry.time("expires");
-  if (auto done = entry.finish(); !done) {
-    reader.fail(done.error());
-    return;
-  }
-  payload.artifacts.push_back(std::move(artifact));
+  std::string type = text_at(object, "type");
+  if (type == "directory") artifact.type = ArtifactSpec::Type::directory;
+  if (type == "volume") artifact.type = ArtifactSpec::Type::volume;
+  artifact.path = text_at(object, "path");
+  if (object.contains("expires")) artifact.expires = parse_time(text_at(object, "expires"));
+  artifact.optional = flag_at(object, "optional");
+  return artifact;
 }
 
-void read_features(ObjectReader& reader, Payload& payload) {
-  const json::value* value = reader.find("features");
-  if (!value) return;
-  ObjectReader switches(*value, reader.path_of("features"));
-  for (const FeatureInfo& feature : feature_table) {
-    if (switches.has(feature.name)) payload.features[std::string(feature.name)] = switches.boolean(feature.name, false);
-  }
-  if (auto done = switches.finish(); !done) reader.fail(done.error());
+/// "/a//b/./" is "/a/b"; ".." goes up, as an engine reads it.
+std::string plain_path(const std::string& path) {
+  std::string plain = std::filesystem::path(path).lexically_normal().string();
+  while (plain.size() > 1 && plain.ends_with('/')) plain.pop_back();
+  return plain;
 }
 
-void read_resources(ObjectReader& reader, Payload& payload) {
-  const json::value* value = reader.find("resources");
-  if (!value) return;
-  ObjectReader limits(*value, reader.path_of("resources"));
-  ResourceLimits& resources = payload.resources;
-  if (const json::value* memory = limits.find("memory")) {
-    std::optional<std::int64_t> bytes;
-    if (const json::string* text = memory->if_string()) bytes = parse_bytes(*text);
-    if (memory->is_int64()) bytes = memory->get_int64();
-    if (!bytes || *bytes < ResourceLimits::memory_bytes_min || *bytes > ResourceLimits::memory_bytes_max) {
-      limits.fail("memory", "must be a size such as \"256m\" or \"2g\", or a number of bytes; at least 6m");
-    } else {
-      resources.memory_bytes = *bytes;
+/// What an engine would refuse only when the task starts.
+Result<void> check_cache_paths(const std::map<std::string, std::string>& caches) {
+  std::map<std::string, std::string_view> names;  // by path
+  for (const auto& [name, path] : caches) {
+    std::string plain = plain_path(path);
+    if (plain.find_first_not_of('/') == std::string::npos) {
+      return Error(ErrorCode::invalid_input, fmt::format("payload.cache.{}: must not be the root directory", name));
     }
+    auto [other, first] = names.emplace(std::move(plain), name);
+    if (first) continue;
+    return Error(ErrorCode::invalid_input,
+                 fmt::format("payload.cache.{}: \"{}\" is where cache \"{}\" is mounted", name, path, other->second));
   }
-  resources.cpus = limits.real("cpus", 0.01, 4096, 0);
-  resources.pids = limits.integer("pids", 1, 4'000'000, ResourceLimits::pids_default);
-  if (auto done = limits.finish(); !done) reader.fail(done.error());
+  return success();
 }
+
+void read_capabilities(const json::object& capabilities, Payload& payload) {
+  payload.privileged = flag_at(capabilities, "privileged");
+  payload.disable_seccomp = flag_at(capabilities, "disableSeccomp");
+  const json::object& devices = object_at(capabilities, "devices");
+  for (const PayloadKey& key : payload_keys_at("capabilities.devices")) {
+    if (flag_at(devices, key.key)) payload.devices.emplace_back(key.key);
+  }
+}
+
+void read_resources(const json::object& given, ResourceLimits& limits) {
+  auto size = [&given](std::string_view key, std::int64_t& bytes) {
+    if (const json::value* value = given.if_contains(key)) bytes = size_bytes(*value);
+  };
+  size("memory", limits.memory_bytes);
+  size("disk", limits.disk_bytes);
+  size("shm", limits.shm_bytes);
+  if (const json::value* cpus = given.if_contains("cpus")) limits.cpus = cpus->to_number<double>();
+  if (const json::value* pids = given.if_contains("pids")) limits.pids = pids->to_number<std::int64_t>();
+}
+
+bool holds(const std::vector<int>& codes, int code) { return std::ranges::find(codes, code) != codes.end(); }
 
 }  // namespace
 
-std::span<const FeatureInfo> features() { return feature_table; }
+std::string ImageSource::to_string() const {
+  switch (kind) {
+    case Kind::indexed: return fmt::format("{} of {} in the index", path, index_namespace);
+    case Kind::task: return fmt::format("{} of task {}", path, task);
+    case Kind::registry: break;
+  }
+  return name;
+}
+
+bool OnExitStatus::retries(int exit_code) const { return holds(retry, exit_code); }
+bool OnExitStatus::purges_caches(int exit_code) const { return holds(purge_caches, exit_code); }
 
 bool Payload::feature(std::string_view name) const {
-  auto chosen = features.find(std::string(name));
+  auto chosen = features.find(name);
   if (chosen != features.end()) return chosen->second;
-  return std::ranges::any_of(feature_table, [&](const auto& info) { return info.name == name && info.on_by_default; });
+  return std::ranges::any_of(payload_keys_at("features"),
+                             [&](const PayloadKey& key) { return key.key == name && key.otherwise == "true"; });
 }
 
 Result<Payload> parse_payload(const json::value& value) {
+  PayloadVerdict verdict = check_payload(value);
+  if (verdict.error) return *verdict.error;
+  const json::object& given = value.get_object();
   Payload payload;
-  ObjectReader reader(value, "payload");
-  read_image(reader, payload);
-  read_command(reader, payload);
-  read_env(reader, payload);
-  payload.max_run_time = seconds(reader.required_integer("maxRunTime", 1, max_run_time_s_max));
-  if (const json::object* artifacts = reader.object("artifacts", artifacts_max)) {
-    for (const auto& member : *artifacts) read_artifact(reader, payload, member.key(), member.value());
+  payload.image = image_of(given.at("image"));
+  payload.command = texts_at(given, "command");
+  for (const auto& member : object_at(given, "env"))
+    payload.env.emplace_back(member.key(), member.value().get_string());
+  payload.max_run_time = seconds(given.at("maxRunTime").to_number<std::int64_t>());
+  for (const auto& member : object_at(given, "cache")) payload.caches[member.key()] = member.value().get_string();
+  TRY(check_cache_paths(payload.caches));
+  for (const auto& member : object_at(given, "artifacts")) {
+    payload.artifacts.push_back(artifact_of(member.key(), member.value().get_object()));
   }
-  payload.log = reader.text("log", log_rule, payload.log);
-  read_features(reader, payload);
-  read_resources(reader, payload);
-  TRY(reader.finish());
+  payload.log = text_at(given, "log", payload.log);
+  for (const auto& member : object_at(given, "features")) payload.features[member.key()] = member.value().get_bool();
+  read_capabilities(object_at(given, "capabilities"), payload);
+  const json::object& on_exit = object_at(given, "onExitStatus");
+  payload.on_exit_status = {numbers_at(on_exit, "retry"), numbers_at(on_exit, "purgeCaches")};
+  payload.graphs = texts_at(given, "graphs");
+  payload.superseder_url = text_at(given, "supersederUrl");
+  payload.encrypted_env = texts_at(given, "encryptedEnv");
+  read_resources(object_at(given, "resources"), payload.resources);
+  payload.plug_ins = std::move(verdict.plug_ins);
   return payload;
 }
 

@@ -167,8 +167,8 @@ void read_payload(ObjectReader& reader, TaskDefinition& task, PayloadRule rule) 
   task.cpus = parsed.value().resources.cpus;
   for (const ArtifactSpec& artifact : parsed.value().artifacts) {
     if (artifact.expires && *artifact.expires > task.expires) {
-      reader.fail(fmt::format("payload.artifacts.{}.expires", artifact.name),
-                  "must not be greater than task expiration");
+      reader.contradict(fmt::format("payload.artifacts.{}.expires", artifact.name),
+                        "must not be greater than task expiration");
     }
   }
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import tempfile
 
 from world import IMAGE, expect, expect_in
 
@@ -51,6 +52,23 @@ def test_wrong_values_of_run(world):
     expect_usage_error(world, ["run", "--timeout", "soon", IMAGE], "--timeout")
     expect_usage_error(world, ["run", "--artifact", "x=relative", IMAGE], "absolute path")
     expect_usage_error(world, ["run", "--queue", "nope", IMAGE], "--queue")
+
+
+def test_what_a_payload_may_say(world):
+    keys = {key["name"]: key for key in json.loads(world.call("task", "features", "--output", "json").text)}
+    expect((keys["features.localLiveLog"]["default"], keys["image"]["required"]), (True, True))
+    expect(keys["cache"]["scopes"], "docker-worker:cache:<name>")
+    expect_in("features.allowPtrace", world.call("task", "features").text)
+    schema = world.call("schema", "show").text
+    expect(json.loads(schema)["required"], ["image", "maxRunTime"])
+    with tempfile.TemporaryDirectory() as directory:
+        path = world.call("schema", "upload", directory).text.strip()
+        expect(os.path.relpath(path, directory), "docker-worker/v1/payload.json")
+        with open(path) as file:
+            expect(file.read(), schema)
+        in_the_way = world.call("schema", "upload", path)
+        expect(in_the_way.code, 1)
+        expect_in("choose another directory", in_the_way.err)
 
 
 def test_version(world):

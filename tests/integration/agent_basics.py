@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """What one agent does with a task on a real engine: exit codes, limits, artifacts, logs, cancelling."""
 
+import gzip
 import os
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -83,7 +85,114 @@ def test_artifacts():
         expect_equal(made["public/wrong"]["storageType"], "error")
         expect_equal(dev.artifact(bad, "public/missing").status, 424, "an error artifact")
         expect_equal(dev.artifact(bad, "public/here").read(), b"here\n")
+
+        good = dev.create("true", artifacts={"public/perhaps": {"type": "file", "path": "/nowhere", "optional": True}})
+        expect_equal(dev.wait_resolved(good)["state"], "completed", "without an optional artifact")
+        expect_equal(dev.artifacts(good)["public/perhaps"]["storageType"], "error", "which is told apart from none")
+        expect(b'"public/perhaps" not found at "/nowhere" (it is optional)' in dev.log(good), "the log says so")
         dev.expect_nothing_left()
+
+
+def test_an_exit_code_may_mean_try_again():
+    with Dev() as dev:
+        again = dev.shell("exit 3", onExitStatus={"retry": [3]})
+        not_again = dev.shell("exit 4", onExitStatus={"retry": [3]})
+        ended = dev.wait_resolved(again)
+        expect_equal((ended["state"], len(ended["runs"])), ("exception", 6), "five retries")
+        expect_equal({run_of(ended, i)["reason"] for i in range(6)}, {"intermittent-task"})
+        expect_equal(container_end(ended, 5)["code"], 3)
+        expect_equal(dev.wait_resolved(not_again)["state"], "failed")
+        dev.expect_nothing_left()
+
+
+def failed_before_start(dev, task, line, reason="failed"):
+    """The task ended without a container, and its log has the line."""
+    ended = dev.wait_resolved(task)
+    expect_equal((run_of(ended, 0)["reason"], container_end(ended)["cause"]), (reason, "not-started"))
+    log = dev.log(task).decode()
+    expect(f"[taskcluster:error] {line}" in log, f"the log says {line!r}: {log}")
+
+
+def test_whatever_keeps_a_task_from_starting_is_in_its_log():
+    ptrace = "docker-worker:feature:allowPtrace"
+    with Dev() as dev:
+        unknown = dev.create("true", features={"dind": True})
+        failed_before_start(dev, unknown, 'feature "dind" is not available on this worker')
+        # Without the live log, too.
+        unknown = dev.create("true", features={"dind": True, "localLiveLog": False})
+        failed_before_start(dev, unknown, 'feature "dind" is not available on this worker')
+        failed_before_start(dev, dev.create("true", features={"allowPtrace": True}),
+                            "A feature of the task could not be set up: Insufficient scopes to use the allowPtrace "
+                            f"feature; the task needs the scope {ptrace}")
+        failed_before_start(dev, dev.create("true", capabilities={"privileged": True}),
+                            "A feature of the task could not be set up: Cannot run task using docker privileged mode")
+        failed_before_start(dev, dev.create("true", image="gantry/no-such-image:1"),
+                            'Pulling docker image "gantry/no-such-image:1" has failed')
+        dev.expect_nothing_left()
+    # Payloads are not looked at before an agent has come for the queue.
+    with Dev(arguments=["--task-queue", "late/agent"]) as dev:
+        malformed = dev.create("true", queue="later/agent", comand=["true"])
+        dev.kill()
+        dev.arguments = ["--task-queue", "later/agent"]
+        dev.start()
+        failed_before_start(dev, malformed, 'payload.comand: unknown key; did you mean "command"?', "malformed-payload")
+        try:
+            dev.create("true", queue="later/agent", comand=["true"])
+            expect(False, "the server takes what its agent could not run")
+        except Answer as refused:
+            expect_equal(refused.status, 400)
+
+
+def test_scopes_give_rights():
+    ptrace, privileged = "docker-worker:feature:allowPtrace", "docker-worker:capability:privileged"
+    with Dev(arguments=["--allow-privileged"]) as dev:
+        poor = dev.create("true", scopes=[ptrace], capabilities={"privileged": True})
+        failed_before_start(dev, poor, "A feature of the task could not be set up: Insufficient scopes to run task in "
+                                       f"privileged mode; the task needs the scope {privileged}")
+        traced = dev.create("sleep", "60", scopes=[ptrace], features={"allowPtrace": True}, resources={"shm": "32m"})
+        host = dev.engine.inspect(dev.wait_running(traced))["HostConfig"]
+        expect_equal((host["Privileged"], host["CapAdd"], host["ShmSize"]), (False, ["SYS_PTRACE"], 32 * MEGABYTE))
+        dev.cancel(traced)
+        rich = dev.shell("grep CapEff /proc/self/status", scopes=[privileged], capabilities={"privileged": True})
+        if dev.wait_resolved(rich)["state"] == "completed":
+            capabilities = int(dev.output(rich).split()[1], 16)
+            expect(capabilities >> 21 & 1, f"it is an administrator of the machine: {capabilities:x}")
+        else:  # inside another container an engine may have no such rights to give
+            print("       this engine cannot give privileges")
+            expect(b"Failure to properly start execution environment" in dev.log(rich), dev.log(rich))
+        # A role may give them, for this pool.
+        dev.call("PUT", "/api/auth/v1/roles/test%3Atracer",
+                 {"description": "", "scopes": ["docker-worker:feature:allowPtrace:local/default"]})
+        tracer = dev.create("true", scopes=["assume:test:tracer"], features={"allowPtrace": True})
+        expect_equal(dev.wait_resolved(tracer)["state"], "completed", dev.log(tracer))
+        dev.expect_nothing_left()
+
+
+def test_the_whole_log_is_kept_as_one_file():
+    with Dev() as dev:
+        task = dev.shell("i=0; while [ $i -lt 2000 ]; do i=$((i+1)); echo out $i; done",
+                         features={"bulkLog": True, "localLiveLog": False})
+        expect_equal(dev.wait_resolved(task)["state"], "completed")
+        answer = dev.artifact(task, "public/logs/terminal_bulk.log.gz")
+        packed = answer.read()
+        log = gzip.decompress(packed)
+        expect_equal(log, dev.log(task), "the same log")
+        expect_contiguous(log, b"out", 2000)
+        expect(log.endswith(b"seconds\n"), f"with its last line: {log[-80:]!r}")
+        expect_equal(answer.headers["Content-Type"], "application/gzip")
+        expect_equal(os.listdir(os.path.join(dev.directory, "agent", "spool")), [], "nothing is left on the disk")
+        dev.expect_nothing_left()
+
+
+def test_the_log_begins_with_who_runs_it():
+    with Dev() as dev:
+        task = dev.create("true")
+        dev.wait_resolved(task)
+        log = dev.log(task).decode()
+        for line in (f"Task ID: {task}", "Worker Group: local", "Worker Type: default", "Worker Pool: local/default",
+                     f"Hostname: {socket.gethostname()}"):
+            expect(f"] {line}\n" in log, f"{line} is in {log}")
+        expect(re.search(r"\] Worker ID: node-\S+\n", log) and re.search(r"\] Worker Version: \d", log), log)
 
 
 def test_a_big_artifact_takes_no_memory():

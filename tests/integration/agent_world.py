@@ -82,6 +82,10 @@ class Engine:
     def of_task(self, task):
         return self.containers(f"gantry.task={task}")
 
+    def volumes(self, label):
+        filters = urllib.parse.quote(json.dumps({"label": [label]}))
+        return self.call("GET", f"/volumes?filters={filters}")[1]["Volumes"] or []
+
     def inspect(self, container):
         return self.call("GET", f"/containers/{container}/json")[1]
 
@@ -156,6 +160,9 @@ class Dev:
         if self.engine.answers():
             for container in self.containers():
                 self.engine.call("DELETE", f"/containers/{container['Id']}?force=1&v=1")
+            for volume in self.volumes():
+                target = f"/volumes/{volume['Name']}"  # a container that is still being removed has it
+                wait_for(lambda: self.engine.call("DELETE", target)[0] in (204, 404), 10, f"DELETE {target}")
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def show_messages(self):
@@ -172,6 +179,12 @@ class Dev:
     def containers(self):
         try:
             return self.engine.containers(f"gantry.agent={self.agent_id()}")
+        except FileNotFoundError:
+            return []
+
+    def volumes(self):
+        try:
+            return self.engine.volumes(f"gantry.agent={self.agent_id()}")
         except FileNotFoundError:
             return []
 
@@ -216,12 +229,13 @@ class Dev:
     def get(self, target):
         return json.loads(self.call("GET", target))
 
-    def create(self, *command, **payload):
-        """A task of `command`; keyword arguments go into the payload, retries into the task. Its id."""
-        task = make_slugid()
+    def create(self, *command, queue="local/default", scopes=(), task=None, retries=5, **payload):
+        """A task of `command`; other keyword arguments go into the payload. Its id."""
+        task = task or make_slugid()
         now = datetime.now(timezone.utc)
         definition = {
-            "taskQueueId": "local/default", "created": stamp(now), "deadline": stamp(now + timedelta(hours=1)),
+            "taskQueueId": queue, "scopes": list(scopes), "retries": retries, "created": stamp(now),
+            "deadline": stamp(now + timedelta(hours=1)),
             "payload": dict({"image": IMAGE, "command": list(command), "maxRunTime": 600}, **payload),
             "metadata": {"name": "test", "description": "", "owner": "test@localhost", "source": "http://localhost/"},
         }

@@ -46,6 +46,7 @@ ClaimedRun read_claim(const json::value& element) {
   claim.taken_until = time_at(object, "takenUntil");
   claim.expires = time_at(task, "expires");
   claim.deadline = time_at(task, "deadline");
+  claim.task = std::make_shared<const json::value>(task);
   if (const json::value* payload = task.if_contains("payload")) claim.payload = *payload;
   claim.credentials = credentials_at(object);
   return claim;

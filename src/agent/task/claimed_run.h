@@ -1,6 +1,7 @@
 // An element of claimWork's answer, as the agent uses it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@ struct ClaimedRun {
   Time taken_until;
   Time expires;  // of the task
   Time deadline;
+  std::shared_ptr<const json::value> task;  // the whole definition
   json::value payload;
   wire::HawkCredentials credentials;
 };

@@ -71,6 +71,10 @@ Async<std::string> RunLog::use_spool(std::move_only_function<std::string(Spool&)
   co_return std::move(done.result);
 }
 
+Async<std::string> RunLog::read(std::int64_t offset) {
+  co_return co_await use_spool([offset](Spool& spool) { return spool.read(offset, log_piece_bytes_max); });
+}
+
 Async<> RunLog::settle() {
   while (spool_->busy) co_await spool_->idle.wait();
 }

@@ -35,6 +35,9 @@ class RunLog {
   /// Waits until the server has everything written so far. Throws Error if it refuses the log for good, or after
   /// `patience`.
   Async<> flush(Duration patience);
+  /// What is in the log from `offset` on, some of it; empty at the end. Cheap if offsets ascend and nobody else reads.
+  /// Throws Error(unavailable) if the disk cannot be read.
+  Async<std::string> read(std::int64_t offset);
   /// How much of the container's stream is in the spool, as far as writes have returned; also from before a restart.
   std::int64_t spooled(int stream) const { return spool_->sizes.of_stream[static_cast<std::size_t>(stream)]; }
   std::int64_t bytes() const { return spool_->sizes.bytes; }

@@ -3,6 +3,7 @@
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
+#include "agent/images/image_store.h"
 #include "agent/limits.h"
 #include "agent/task/one_line.h"
 #include "base/log.h"
@@ -13,9 +14,9 @@ namespace {
 using wire::ReasonResolved;
 
 constexpr Duration kill_wait_max = seconds(20);  // until a killed container is gone
-constexpr Duration pull_retry_delay = seconds(2);
-constexpr int pull_tries_max = 3;
 constexpr int create_tries_max = 2;
+constexpr int hook_tries_max = 3;
+constexpr Duration hook_retry_delay = seconds(2);
 
 }  // namespace
 
@@ -29,7 +30,7 @@ TaskRun::TaskRun(Env& env, engine::Engine& engine, ServerApi& server, const RunS
       scope_(env.executor(), "run " + claim_.run.task.to_string()),
       work_(env.executor(), "run " + claim_.run.task.to_string()),
       log_(env, server, claim_.run,
-           fmt::format("{}/{}-{}.spool", settings.spool_directory, claim_.run.task.to_string(), claim_.run.run),
+           fmt::format("{}/{}", settings.spool_directory, run_file_name(claim_.run, spool_extension)),
            [this] { return context_.signer; }),
       watch_(
           env, engine, log_, settings.log_bytes_max, [this] { watch_changed(); }, settings.engine_away),
@@ -37,13 +38,16 @@ TaskRun::TaskRun(Env& env, engine::Engine& engine, ServerApi& server, const RunS
                engine,
                server,
                scope_,
+               settings,
                claim_.run,
                claim_.expires,
                {},
                std::make_shared<const wire::HawkSigner>(claim_.credentials),
                log_,
                container,
-               !container.empty()} {}
+               !container.empty()} {
+  context_.task = claim_.task;
+}
 
 TaskRun::~TaskRun() = default;
 
@@ -176,7 +180,8 @@ Async<> TaskRun::prepare() {
   auto payload = wire::parse_payload(claim_.payload);
   std::optional<std::string> wrong;
   if (!payload) {
-    wrong = payload.error().message();
+    const Error& error = payload.error();
+    wrong = error.hint().empty() ? error.message() : fmt::format("{}; {}", error.message(), error.hint());
   } else {
     context_.payload = std::move(payload).assume_value();
     wrong = objection(context_.payload, claim_);
@@ -186,10 +191,16 @@ Async<> TaskRun::prepare() {
     co_await fail(ReasonResolved::malformed_payload, *wrong);
     co_return;
   }
+  if (auto missing = not_available(context_.payload); missing && !context_.adopted) {
+    co_await fail(ReasonResolved::failed, *missing);
+    co_return;
+  }
   features_ = make_features(context_.payload);
+  if (settings_.more_features) settings_.more_features(features_);
+  context_.plan.image = context_.payload.image.name;
   std::optional<Error> failure;
   try {
-    for (auto& feature : features_) co_await feature->link(context_);
+    co_await call_hooks(&Feature::link);
   } catch (const Error& error) {
     failure = error;
   }
@@ -199,36 +210,43 @@ Async<> TaskRun::prepare() {
   }
   if (context_.adopted) co_return;
   co_await log_header();
+  co_await ensure_image();
+}
+
+/// Or the run has its ending.
+Async<> TaskRun::ensure_image() {
+  std::optional<Error> failure;
   try {
-    co_await ensure_image();
+    context_.image = co_await settings_.images->ensure(context_);
+    context_.plan.image = context_.image->reference();
+    step("image");
   } catch (const Error& error) {
     failure = error;
   }
   if (!failure) co_return;
-  co_await fail_to_start(fmt::format("Pulling docker image \"{}\" has failed", context_.payload.image), false,
-                         *failure);
+  const std::string& planned = context_.plan.image;
+  std::string image = planned.empty() ? context_.payload.image.to_string() : planned;
+  co_await fail_to_start(fmt::format("Pulling docker image \"{}\" has failed", image), false, *failure);
 }
 
-Async<> TaskRun::ensure_image() {
-  const std::string& image = context_.payload.image;
-  for (int attempt = 1;; ++attempt) {
-    std::optional<Error> failure;
-    try {
-      bool present = co_await engine_.has_image(image);
-      if (!present) {
-        co_await log_.line("Pulling image " + image);
-        co_await engine_.pull_image(image, [](const std::string&) {});
+/// What may pass is tried again: a server or an engine that is not there for a moment must not fail a task.
+Async<> TaskRun::call_hooks(Hook hook) {
+  for (auto& feature : features_) {
+    const engine::ContainerSpec before = context_.plan;
+    for (int attempt = 1;; ++attempt) {
+      std::optional<Error> failure;
+      try {
+        co_await (*feature.*hook)(context_);
+      } catch (const Error& error) {
+        failure = error;
       }
-    } catch (const Error& error) {
-      failure = error;
+      if (!failure) break;
+      if (!may_retry(*failure) || attempt == hook_tries_max) throw *failure;
+      context_.plan = before;
+      co_await log_.line(fmt::format("{}; trying again", one_line(failure->message())));
+      co_await env_.sleep(hook_retry_delay);
     }
-    if (!failure) break;
-    bool again = may_retry(*failure) && attempt < pull_tries_max;
-    if (!again || !co_await engine_answers()) throw *failure;
-    co_await log_.line(fmt::format("{}; trying again", one_line(failure->message())));
-    co_await env_.sleep(pull_retry_delay * attempt);
   }
-  step("image");
 }
 
 /// A name that is taken is left over from a claim that was taken back.
@@ -237,7 +255,7 @@ Async<> TaskRun::create_container() {
     std::optional<Error> failure;
     try {
       context_.container = co_await engine_.create_container(
-          container_spec(settings_, claim_.run, context_.payload, server_.root_url()));
+          container_spec(settings_, claim_.run, context_.payload, context_.plan, server_.root_url()));
     } catch (const Error& error) {
       failure = error;
     }
@@ -253,7 +271,7 @@ Async<> TaskRun::start_container() {
   std::optional<Error> failure;
   try {
     co_await create_container();
-    for (auto& feature : features_) co_await feature->created(context_);
+    co_await call_hooks(&Feature::created);
     auto output = co_await engine_.attach(context_.container);
     co_await log_.line("=== Task Starting ===");
     if (log_.broken()) stop(Stop::log_broken);  // or a silent container would be reported without its log
@@ -290,8 +308,10 @@ Async<> TaskRun::take_up_container() {
     stop(Stop::engine_lost);
   } else if (never_started) {
     // Killed between create and start: nothing has run yet.
-    co_await start_container();
+    co_await unless_stopped(ensure_image());
+    if (!ending_ && stop_ == Stop::none) co_await start_container();
   } else {
+    if (!context_.plan.image.empty()) context_.image = settings_.images->used(context_.plan.image);
     watch_.begin(scope_, context_.container, nullptr);
   }
 }

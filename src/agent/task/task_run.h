@@ -46,6 +46,9 @@ class TaskRun {
   Async<> unless_stopped(Async<> work);
   Async<> work_to_end(Async<> work);
   Async<> prepare();
+  using Hook = Async<> (Feature::*)(RunContext&);
+  Async<> call_hooks(Hook hook);
+  Async<> call_late_hooks(Hook hook);
   Async<> ensure_image();
   Async<> create_container();
   Async<> start_container();
@@ -59,6 +62,7 @@ class TaskRun {
   Async<> report_internal_error(std::string message);
   Async<bool> report_once(wire::RunReport report, Duration patience);
   Async<> remove_container();
+  Async<> try_to_remove();
   Async<> keep_claim();
   Async<bool> renew();
   Async<bool> engine_answers();

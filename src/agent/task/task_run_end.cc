@@ -27,6 +27,11 @@ Async<> TaskRun::judge_exit() {
   ending.end.cause = "exited";
   ending.end.exit_code = code;
   ending.end.signal = code > 128 ? code - 128 : 0;
+  context_.exit_code = code;
+  if (context_.payload.on_exit_status.retries(code)) {
+    ending.reason = ReasonResolved::intermittent_task;
+    ending.end.message = fmt::format("exit code {} is one of payload.onExitStatus.retry", code);
+  }
   if (ending.end.signal == 9) {
     std::optional<Error> failure;
     try {
@@ -122,8 +127,14 @@ Async<> TaskRun::log_header() {
   co_await log_.line(fmt::format("Task ID: {}", claim_.run.task.to_string()));
   co_await log_.line(fmt::format("Worker ID: {}", settings_.worker_id));
   co_await log_.line(fmt::format("Worker Group: {}", settings_.worker_group));
+  co_await log_.line(fmt::format("Worker Type: {}", settings_.task_queue.substr(settings_.task_queue.find('/') + 1)));
   co_await log_.line(fmt::format("Worker Pool: {}", settings_.task_queue));
   co_await log_.line(fmt::format("Worker Version: {}", GANTRY_VERSION));
+  if (!settings_.public_ip.empty()) co_await log_.line("Public IP: " + settings_.public_ip);
+  if (!settings_.host_name.empty()) co_await log_.line("Hostname: " + settings_.host_name);
+  for (const auto& [name, path] : context_.payload.caches) {
+    co_await log_.line(one_line(fmt::format("using cache \"{}\" -> {}", name, path)));
+  }
 }
 
 Async<> TaskRun::log_footer() {
@@ -145,7 +156,7 @@ Async<> TaskRun::log_footer() {
       co_await server_.call(context_.signer, net::Method::post, native_run_path(claim_.run) + "/log/close", "", "",
                             cancelled_log_max);
     } else {
-      for (auto& feature : features_) co_await feature->killed(context_);
+      co_await call_late_hooks(&Feature::killed);
       co_await flush_log();
     }
   } catch (const Error& error) {
@@ -221,8 +232,27 @@ Async<> TaskRun::report_internal_error(std::string message) {
   log_.discard();
 }
 
-/// What does not go now is removed by the agent's upkeep once the engine answers again.
 Async<> TaskRun::remove_container() {
+  co_await try_to_remove();
+  co_await call_late_hooks(&Feature::removed);
+  features_.clear();
+}
+
+/// Those whose errors change nothing any more.
+Async<> TaskRun::call_late_hooks(Hook hook) {
+  for (auto& feature : features_) {
+    std::optional<Error> failure;
+    try {
+      co_await (*feature.*hook)(context_);
+    } catch (const Error& error) {
+      failure = error;
+    }
+    if (failure) log_warning("task {}: {}", claim_.run.task.to_string(), failure->message());
+  }
+}
+
+/// What does not go now is removed by the agent's upkeep once the engine answers again.
+Async<> TaskRun::try_to_remove() {
   for (int attempt = 1; !context_.container.empty() && attempt <= remove_tries_max; ++attempt) {
     std::optional<Error> failure;
     try {
@@ -230,7 +260,10 @@ Async<> TaskRun::remove_container() {
     } catch (const Error& error) {
       failure = error;
     }
-    if (!failure) co_return;
+    if (!failure) {
+      context_.container.clear();
+      co_return;
+    }
     log_warning("container of task {}: {}", claim_.run.task.to_string(), failure->message());
     bool answers = co_await engine_answers();
     if (!answers) {

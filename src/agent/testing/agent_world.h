@@ -5,6 +5,8 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <map>
+#include <set>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -99,7 +101,11 @@ class FakeEngine : public engine::Engine {
   bool stopping = false;
   std::optional<int> exit_code;
   std::shared_ptr<FakeOutput> followed = std::make_shared<FakeOutput>();
-  std::string stored;  // what a log that is not followed has, all on stream 1
+  std::string stored;                                // what a log that is not followed has, all on stream 1
+  std::vector<engine::ContainerSummary> containers;  // that are listed, whatever their labels
+  std::map<std::string, engine::VolumeInfo> volumes;
+  std::set<std::string> mounted;                                // volumes that cannot be removed
+  std::function<void(const std::string&)> create_volume_fails;  // throws, after the volume has been made
 
   void exit(int code) {
     exit_code = code;
@@ -143,7 +149,9 @@ class FakeEngine : public engine::Engine {
   }
 
   Async<bool> has_image(std::string) override { co_return true; }
-  Async<> pull_image(std::string, std::function<void(std::string)>) override { co_return; }
+  Async<> pull_image(std::string, std::optional<engine::RegistryLogin>, std::function<void(std::string)>) override {
+    co_return;
+  }
   Async<std::string> create_container(engine::ContainerSpec) override { co_return "c"; }
   Async<std::shared_ptr<engine::OutputStream>> attach(std::string) override { co_return nullptr; }
   Async<> start_container(std::string) override { co_return; }
@@ -152,7 +160,28 @@ class FakeEngine : public engine::Engine {
   Async<std::shared_ptr<net::BodyReader>> copy_out(std::string, std::string) override { co_return nullptr; }
   Async<std::vector<engine::ContainerSummary>> list_containers(std::string, std::string) override {
     check();
-    co_return std::vector<engine::ContainerSummary>();
+    co_return containers;
+  }
+  Async<> create_volume(std::string name, std::map<std::string, std::string> labels) override {
+    check();
+    volumes.try_emplace(name, engine::VolumeInfo{name, std::move(labels), {}});
+    if (create_volume_fails) create_volume_fails(name);
+    co_return;
+  }
+  Async<> remove_volume(std::string name) override {
+    check();
+    if (mounted.contains(name)) throw Error(ErrorCode::conflict, "volume is in use");
+    volumes.erase(name);
+    co_return;
+  }
+  Async<std::vector<engine::VolumeInfo>> list_volumes(std::string label, std::string value) override {
+    check();
+    std::vector<engine::VolumeInfo> found;
+    for (const auto& [name, volume] : volumes) {
+      auto carried = volume.labels.find(label);
+      if (carried != volume.labels.end() && carried->second == value) found.push_back(volume);
+    }
+    co_return found;
   }
   Async<> ensure_network(std::string) override { co_return; }
 

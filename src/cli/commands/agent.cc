@@ -178,6 +178,11 @@ Wanted read(const Arguments& arguments) {
   wanted.process.agent.data_directory = directory_of(arguments);
   wanted.process.agent.name = wanted.name;
   wanted.process.agent.slots = slots_of(arguments);
+  wanted.process.agent.registries = registries_of(arguments);
+  wanted.process.agent.allow_privileged = arguments.flag("allow-privileged");
+  wanted.process.agent.signing_key = signing_key_of(arguments);
+  wanted.process.agent.secrets_key = secrets_key_of(arguments);
+  wanted.process.agent.restrict_cpu = arguments.flag("restrict-cpu");
   if (std::int64_t limit = log_limit_of(arguments); limit > 0) wanted.process.agent.log_bytes_max = limit;
   return wanted;
 }
@@ -239,6 +244,58 @@ int slots_of(const Arguments& arguments) {
   return static_cast<int>(slots);
 }
 
+Option allow_privileged_option() {
+  return {.name = "allow-privileged",
+          .kind = ValueKind::flag,
+          .help =
+              "allow privileged containers: tasks with the scope docker-worker:capability:privileged then do "
+              "whatever this machine's root may"};
+}
+
+Option registries_option() {
+  return {.name = "registries",
+          .kind = ValueKind::file,
+          .value = "FILE",
+          .help = "JSON file with the credentials and mirrors of image registries; only its owner may read it"};
+}
+
+agent::Registries registries_of(const Arguments& arguments) {
+  if (!arguments.has("registries")) return {};
+  return agent::read_registries(arguments.text("registries"));
+}
+
+Option signing_key_option() {
+  return {.name = "signing-key",
+          .kind = ValueKind::file,
+          .value = "FILE",
+          .help =
+              "private ed25519 key for tasks with chainOfTrust: PEM, or a 32-byte seed in base64; only its owner may "
+              "read it"};
+}
+
+Option secrets_key_option() {
+  return {.name = "secrets-key",
+          .kind = ValueKind::file,
+          .value = "FILE",
+          .help = "private OpenPGP key without passphrase for tasks with encryptedEnv; only its owner may read it"};
+}
+
+Option restrict_cpu_option() {
+  return {.name = "restrict-cpu",
+          .kind = ValueKind::flag,
+          .help = "tasks may have a cpu of their own (capabilities.devices.cpu); no more tasks than cpus run then"};
+}
+
+std::shared_ptr<const agent::SigningKey> signing_key_of(const Arguments& arguments) {
+  if (!arguments.has("signing-key")) return nullptr;
+  return std::make_shared<const agent::SigningKey>(agent::read_signing_key(arguments.text("signing-key")));
+}
+
+std::shared_ptr<const agent::OpenPgpKey> secrets_key_of(const Arguments& arguments) {
+  if (!arguments.has("secrets-key")) return nullptr;
+  return std::make_shared<const agent::OpenPgpKey>(agent::read_openpgp_key(arguments.text("secrets-key")));
+}
+
 std::int64_t log_limit_of(const Arguments& arguments) {
   constexpr std::int64_t log_bytes_min = 64 << 10;
   constexpr std::int64_t log_bytes_max = 1 << 30;  // the server keeps no longer ones
@@ -275,6 +332,11 @@ Command agent_command() {
                   engine_option(),
                   slots_option(),
                   log_limit_option(),
+                  registries_option(),
+                  allow_privileged_option(),
+                  signing_key_option(),
+                  secrets_key_option(),
+                  restrict_cpu_option(),
                   abort_tasks_option(),
                   verbose_option()},
       .examples = {{"gantry agent --server https://gantry.example:7443 --join-token-file token",

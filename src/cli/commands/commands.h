@@ -3,6 +3,9 @@
 
 #include <vector>
 
+#include "agent/images/registries.h"
+#include "agent/openpgp.h"
+#include "agent/signing_key.h"
 #include "cli/command.h"
 
 namespace gantry::cli {
@@ -17,10 +20,14 @@ Command events_command();
 Command server_command();
 Command agent_command();
 std::vector<Command> node_commands();
+std::vector<Command> cache_commands();
 Command completion_command();
 Command version_command();
 std::vector<Command> task_commands();
 std::vector<Command> task_change_commands();
+Command task_features_command();
+Command task_shell_command();
+std::vector<Command> schema_commands();
 std::vector<Command> group_commands();
 std::vector<Command> client_commands();
 std::vector<Command> role_commands();
@@ -35,9 +42,19 @@ std::int64_t event_log_of(const Arguments& arguments);  // bytes; 0: not given
 Option engine_option();
 Option slots_option();
 Option log_limit_option();
+Option registries_option();
+Option allow_privileged_option();
+Option signing_key_option();
+Option secrets_key_option();
+Option restrict_cpu_option();
 Option abort_tasks_option();
 Option verbose_option();
-int slots_of(const Arguments& arguments);               // 0: not given
+int slots_of(const Arguments& arguments);  // 0: not given
+/// Reads the file; none if it is not given. Throws Error, too.
+agent::Registries registries_of(const Arguments& arguments);
+// Null if it is not given. They throw Error, too.
+std::shared_ptr<const agent::OpenPgpKey> secrets_key_of(const Arguments& arguments);
+std::shared_ptr<const agent::SigningKey> signing_key_of(const Arguments& arguments);
 std::int64_t log_limit_of(const Arguments& arguments);  // 0: not given
 
 }  // namespace gantry::cli

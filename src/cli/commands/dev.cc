@@ -20,6 +20,11 @@ int run(const Arguments& arguments) {
   settings.pulse_url = find_pulse_url(arguments.text("pulse-url-file"));
   settings.event_log_bytes_max = event_log_of(arguments);
   settings.slots = slots_of(arguments);
+  settings.registries = registries_of(arguments);
+  settings.allow_privileged = arguments.flag("allow-privileged");
+  settings.signing_key = signing_key_of(arguments);
+  settings.secrets_key = secrets_key_of(arguments);
+  settings.restrict_cpu = arguments.flag("restrict-cpu");
   settings.log_bytes_max = log_limit_of(arguments);
   return run_dev(settings);
 }
@@ -44,6 +49,11 @@ Command dev_command() {
                   engine_option(),
                   slots_option(),
                   log_limit_option(),
+                  registries_option(),
+                  allow_privileged_option(),
+                  signing_key_option(),
+                  secrets_key_option(),
+                  restrict_cpu_option(),
                   {.name = "task-queue",
                    .kind = ValueKind::queue,
                    .value = "P/W",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "agent/key_file.h"
 #include "cli/client.h"
 #include "cli/commands/commands.h"
 #include "cli/output.h"
@@ -52,6 +53,12 @@ Async<int> remove(std::shared_ptr<Client> client, Arguments arguments) {
   co_return exit_ok;
 }
 
+int run_public_key(const Arguments& arguments) {
+  std::string file = arguments.argument("FILE");
+  auto signing = agent::SigningKey::parse(agent::read_key_file(file));
+  print(signing ? signing.value().public_key_pem() : agent::read_openpgp_key(file).public_key());
+  return exit_ok;
+}
 int run_token(const Arguments& arguments) { return run_with_client(arguments, token); }
 int run_remove(const Arguments& arguments) { return run_with_client(arguments, remove); }
 
@@ -59,6 +66,19 @@ int run_remove(const Arguments& arguments) { return run_with_client(arguments, r
 
 std::vector<Command> node_commands() {
   return {
+      {.path = "node public-key",
+       .summary = "Print the public part of a node's key",
+       .details =
+           "Of a signing key in PEM, which those need who check chains of trust; of a key for secrets as OpenPGP,\n"
+           "for those who encrypt variables. The key is the one that the node's agent was started with; no\n"
+           "server is asked.",
+       .arguments = {{.name = "FILE",
+                      .help = "the private key, as for --signing-key or --secrets-key of gantry agent"}},
+       .examples = {{"gantry node public-key signing-key.pem > public.pem", "To check what that node signs."},
+                    {"openssl pkeyutl -verify -pubin -inkey public.pem -rawin -in chain-of-trust.json -sigfile "
+                     "chain-of-trust.json.sig",
+                     "To check it."}},
+       .run = run_public_key},
       {.path = "node token",
        .summary = "Make a token with which machines become nodes of a pool",
        .details = "It is printed alone on stdout. Whoever has it may join as many machines as --uses says until it\n"

@@ -8,27 +8,18 @@
 namespace gantry::access {
 namespace {
 
-bool is_pattern(std::string_view scope) { return scope.ends_with('*'); }
-
-std::string_view stem(std::string_view scope) {
-  if (is_pattern(scope)) scope.remove_suffix(1);
-  return scope;
-}
+using wire::is_scope_pattern;
+using wire::scope_stem;
 
 }  // namespace
 
 // What a pattern covers stands right behind it, in one piece, because every covered stem begins with the pattern's.
 bool scope_before(std::string_view a, std::string_view b) {
-  int order = stem(a).compare(stem(b));
-  return order != 0 ? order < 0 : is_pattern(a) && !is_pattern(b);
+  int order = scope_stem(a).compare(scope_stem(b));
+  return order != 0 ? order < 0 : is_scope_pattern(a) && !is_scope_pattern(b);
 }
 
 bool is_valid_scope(std::string_view scope) { return is_printable_ascii(scope); }
-
-bool satisfies(std::string_view held, std::string_view required) {
-  // By the stem of a pattern: "x*" is not below "x**", which covers less.
-  return is_pattern(held) ? stem(required).starts_with(stem(held)) : held == required;
-}
 
 ScopeSet::ScopeSet(std::vector<std::string> scopes) : scopes_(std::move(scopes)) { normalize(); }
 

@@ -9,12 +9,13 @@
 #include <string_view>
 #include <vector>
 
+#include "wire/scopes.h"
+
 namespace gantry::access {
 
 bool is_valid_scope(std::string_view scope);
 
-/// True if whoever holds `held` has `required`.
-bool satisfies(std::string_view held, std::string_view required);
+using wire::satisfies;
 
 /// The order of scopes: by what stands before a trailing star; at the same text the pattern comes first.
 bool scope_before(std::string_view a, std::string_view b);

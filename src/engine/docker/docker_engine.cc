@@ -1,14 +1,14 @@
 #include "engine/docker/docker_engine.h"
 
 #include <algorithm>
+#include <cstdlib>
 
 #include <fmt/core.h>
 
-#include "engine/docker/docker_json.h"
+#include "engine/docker/exec_session.h"
 #include "engine/docker/image_reference.h"
-#include "engine/docker/limits.h"
+#include "engine/docker/images.h"
 #include "engine/docker/output_stream.h"
-#include "engine/docker/pull_progress.h"
 #include "net/http_client.h"
 
 namespace gantry::engine {
@@ -17,43 +17,50 @@ namespace docker {
 
 namespace {
 
-/// One request. `path` is without the version; `what` says what it does, for messages.
-struct Call {
-  net::Method method = net::Method::get;
-  std::string path;
-  std::string what;
-  std::string body = {};
-  Duration timeout = call_timeout;
-  std::size_t body_bytes_max = answer_bytes_max;
-};
-
-bool is_success(int status) { return status >= 200 && status < 300; }
-
-/// Ids and names go into paths, where "." and ".." would lead elsewhere.
-std::string checked_id(std::string id) {
-  bool good = !id.empty() && id.size() <= container_name_bytes_max && std::ranges::all_of(id, [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' ||
-           c == '.';
-  });
-  if (!good || id[0] == '.') {
-    throw Error(ErrorCode::invalid_input,
-                fmt::format("\"{}\" is not a container's id or name", id.substr(0, container_name_bytes_max)));
-  }
-  return id;
+/// A quota on a storage driver that has none comes as an internal error of the engine, which trying again cannot mend.
+Error creation_error(const ContainerSpec& spec, const net::IncomingResponse& answer, const std::string& what) {
+  Error error = status_error(answer.status, answer.body, what);
+  bool of_quota = spec.disk_bytes > 0 && (error.message().find("storage-opt") != std::string::npos ||
+                                          error.message().find("torage opt") != std::string::npos ||
+                                          error.message().find("uota") != std::string::npos);
+  if (!of_quota) return error;
+  return Error(
+      ErrorCode::unsupported, "this engine cannot limit what a container writes: " + error.message(),
+      "leave the limit out, or give the engine a storage driver that can: overlay2 on xfs mounted with pquota");
 }
-
-std::string short_id(const std::string& id) { return id.substr(0, 12); }
 
 class DockerEngine : public Engine {
  public:
-  /// `fresh` makes a new connection for each request.
-  DockerEngine(Env& env, std::shared_ptr<net::Transport> transport, std::shared_ptr<net::Transport> fresh)
-      : env_(env), transport_(std::move(transport)), fresh_(std::move(fresh)) {}
+  DockerEngine(Env& env, std::shared_ptr<Requests> requests)
+      : env_(env), requests_(std::move(requests)), images_(requests_) {}
 
   Async<EngineInfo> info() override;
   Async<> probe() override;
   Async<bool> has_image(std::string image) override;
-  Async<> pull_image(std::string image, std::function<void(std::string)> progress) override;
+  Async<> pull_image(std::string image, std::optional<RegistryLogin> login,
+                     std::function<void(std::string)> progress) override {
+    return images_.pull(std::move(image), std::move(login), std::move(progress));
+  }
+  Async<std::optional<ImageInfo>> inspect_image(std::string image) override {
+    return images_.inspect(std::move(image));
+  }
+  Async<std::vector<ImageInfo>> list_images() override { return images_.list(); }
+  Async<std::vector<std::string>> load_image(std::shared_ptr<net::BodyReader> tar, std::int64_t bytes) override {
+    return images_.load(std::move(tar), bytes);
+  }
+  Async<std::shared_ptr<net::BodyReader>> save_image(std::string image) override {
+    return images_.save(std::move(image));
+  }
+  Async<> tag_image(std::string id, std::string reference) override {
+    return images_.tag(std::move(id), std::move(reference));
+  }
+  Async<> remove_image(std::string reference) override { return images_.remove(std::move(reference)); }
+  Async<std::string> commit_container(std::string id, std::string reference) override {
+    return images_.commit(std::move(id), std::move(reference));
+  }
+  Async<> create_volume(std::string name, std::map<std::string, std::string> labels) override;
+  Async<> remove_volume(std::string name) override;
+  Async<std::vector<VolumeInfo>> list_volumes(std::string label, std::string value) override;
   Async<std::string> create_container(ContainerSpec spec) override;
   Async<std::shared_ptr<OutputStream>> attach(std::string id) override;
   Async<> start_container(std::string id) override;
@@ -63,193 +70,110 @@ class DockerEngine : public Engine {
   Async<> kill_container(std::string id, std::string signal) override;
   Async<> remove_container(std::string id) override;
   Async<std::shared_ptr<net::BodyReader>> copy_out(std::string id, std::string path) override;
+  Async<> copy_in(std::string id, std::string directory, std::shared_ptr<net::BodyReader> tar,
+                  std::int64_t bytes) override;
+  Async<std::shared_ptr<ExecSession>> exec(std::string id, ExecSpec spec) override;
   Async<std::vector<ContainerSummary>> list_containers(std::string label, std::string value) override;
   Async<> ensure_network(std::string name) override;
+  Async<NetworkInfo> network_info(std::string name) override;
 
  private:
-  Async<Version> read_version();
-  /// Sets prefix_ if it is not known yet.
-  Async<> negotiate();
-  net::OutgoingRequest request_of(Call call) const;
-  /// The answer, whatever its status; negotiates first.
-  Async<net::IncomingResponse> exchange(Call call);
-  /// The answer if its status says success, else status_error().
-  Async<std::string> call(Call call);
-  Async<net::OpenResponse> open(Call call);
+  /// Whether the container has a terminal, so that its output has no frames.
+  Async<bool> has_terminal(std::string id);
+  void remember(const std::string& id, bool terminal);
   Async<std::vector<Network>> networks_named(std::string name);
   Async<> remove_network(std::string id);
   /// True if it is there now, and the only one of its name.
   Async<bool> create_network(std::string name);
 
   Env& env_;
-  std::shared_ptr<net::Transport> transport_;
-  std::shared_ptr<net::Transport> fresh_;
-  std::string prefix_;  // "/v1.41" once it is known
+  std::shared_ptr<Requests> requests_;
+  Images images_;
+  std::map<std::string, bool> terminals_;  // by id, of containers that were made here
 };
 
-Async<Version> DockerEngine::read_version() {
-  std::string what = "ask for the version";
-  net::OutgoingRequest request = request_of({.path = "", .what = what, .timeout = ping_timeout});
-  request.target = "/version";  // every engine answers this one without a version
-  std::exception_ptr failure;
-  net::IncomingResponse answer;
-  try {
-    answer = co_await transport_->exchange(std::move(request), answer_bytes_max);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (failure) rethrow_in_context(failure, what);
-  if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
-  co_return parse_version(answer.body);
-}
-
-Async<> DockerEngine::negotiate() {
-  if (!prefix_.empty()) co_return;
-  Version version = co_await read_version();
-  prefix_ = version_prefix(negotiate_version(version));
-}
-
-net::OutgoingRequest DockerEngine::request_of(Call call) const {
-  net::OutgoingRequest request;
-  request.method = call.method;
-  request.target = prefix_ + call.path;
-  request.timeout = call.timeout;
-  if (!call.body.empty()) request.headers.add("Content-Type", "application/json");
-  request.body = std::move(call.body);
-  return request;
-}
-
-Async<net::IncomingResponse> DockerEngine::exchange(Call call) {
-  co_await negotiate();
-  std::string what = call.what;
-  std::size_t body_bytes_max = call.body_bytes_max;
-  std::exception_ptr failure;
-  try {
-    co_return co_await transport_->exchange(request_of(std::move(call)), body_bytes_max);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  rethrow_in_context(failure, what);
-}
-
-Async<std::string> DockerEngine::call(Call call) {
-  std::string what = call.what;
-  net::IncomingResponse answer = co_await exchange(std::move(call));
-  if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
-  co_return std::move(answer.body);
-}
-
-Async<net::OpenResponse> DockerEngine::open(Call call) {
-  co_await negotiate();
-  std::string what = call.what;
-  std::exception_ptr failure;
-  net::OpenResponse answer;
-  try {
-    answer = co_await transport_->open(request_of(std::move(call)));
-    if (!is_success(answer.head.status)) answer.head.body = co_await net::read_all(*answer.body, error_bytes_max);
-  } catch (...) {
-    failure = std::current_exception();
-  }
-  if (failure) rethrow_in_context(failure, what);
-  co_return answer;
-}
-
 Async<EngineInfo> DockerEngine::info() {
-  Version version = co_await read_version();
-  prefix_ = version_prefix(negotiate_version(version));
+  Version version = co_await requests_->negotiate();
   EngineInfo info;
   info.name = "docker " + version.engine;
-  parse_info(co_await call({.path = "/info", .what = "ask for the machine's size", .timeout = ping_timeout}), info);
+  parse_info(co_await requests_->call({.path = "/info", .what = "ask for the machine's size", .timeout = ping_timeout}),
+             info);
   co_return info;
 }
 
-Async<> DockerEngine::probe() {
-  net::OutgoingRequest request;
-  request.target = "/_ping";
-  request.timeout = ping_timeout;
-  net::IncomingResponse answer = co_await fresh_->exchange(std::move(request), answer_bytes_max);
-  if (!is_success(answer.status)) throw status_error(answer.status, answer.body, "ping the engine");
-}
+Async<> DockerEngine::probe() { return requests_->ping(); }
 
 Async<bool> DockerEngine::has_image(std::string image) {
-  parse_image_reference(image);
-  std::string what = "look for image " + image;
-  net::IncomingResponse answer =
-      co_await exchange({.path = "/images/" + net::percent_encode(image) + "/json", .what = what});
-  if (answer.status == 404) co_return false;
-  if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
-  co_return true;
-}
-
-Async<> DockerEngine::pull_image(std::string image, std::function<void(std::string)> progress) {
-  ImageReference reference = parse_image_reference(image);
-  net::OpenResponse answer = co_await open({.method = net::Method::post,
-                                            .path = "/images/create?fromImage=" + net::percent_encode(reference.name) +
-                                                    "&tag=" + net::percent_encode(reference.tag),
-                                            .what = "pull image " + image,
-                                            .timeout = pull_silence_timeout});
-  if (!is_success(answer.head.status)) {
-    throw pull_error(image, answer.head.status, error_text(answer.head.status, answer.head.body));
-  }
-  auto body = in_context(answer.body, "pull image " + image);
-  PullProgress lines(image, std::move(progress));
-  while (true) {
-    std::string bytes = co_await body->read_some();
-    if (bytes.empty()) break;
-    lines.feed(bytes, env_.uptime());
-  }
-  lines.finish(env_.uptime());
+  std::optional<ImageInfo> found = co_await images_.inspect(std::move(image));
+  co_return found.has_value();
 }
 
 Async<std::string> DockerEngine::create_container(ContainerSpec spec) {
   parse_image_reference(spec.image);
   std::string name = checked_id(spec.name);
-  std::string answer = co_await call({.method = net::Method::post,
-                                      .path = "/containers/create?name=" + net::percent_encode(name),
-                                      .what = fmt::format("create container {} of image {}", name, spec.image),
-                                      .body = container_create_json(spec)});
-  co_return checked_id(parse_id(answer));
+  if (!spec.network_of.empty()) checked_id(spec.network_of);
+  std::string what = fmt::format("create container {} of image {}", name, spec.image);
+  net::IncomingResponse answer =
+      co_await requests_->exchange({.method = net::Method::post,
+                                    .path = "/containers/create?name=" + net::percent_encode(name),
+                                    .what = what,
+                                    .body = container_create_json(spec)});
+  if (!is_success(answer.status)) throw creation_error(spec, answer, what);
+  std::string id = checked_id(parse_id(answer.body));
+  remember(id, spec.tty);
+  co_return id;
+}
+
+void DockerEngine::remember(const std::string& id, bool terminal) {
+  if (terminals_.size() >= containers_known_max) terminals_.erase(terminals_.begin());  // will be asked for
+  terminals_[id] = terminal;
+}
+
+Async<bool> DockerEngine::has_terminal(std::string id) {
+  if (auto known = terminals_.find(id); known != terminals_.end()) co_return known->second;
+  ContainerState state = co_await inspect_container(std::move(id));
+  co_return state.tty;
 }
 
 Async<std::shared_ptr<OutputStream>> DockerEngine::attach(std::string id) {
   id = checked_id(std::move(id));
-  co_await negotiate();
-  std::string what = "attach to container " + short_id(id);
-  net::OutgoingRequest request = request_of(
-      {.method = net::Method::post, .path = "/containers/" + id + "/attach?stream=1&stdout=1&stderr=1", .what = what});
+  bool terminal = co_await has_terminal(id);
   std::exception_ptr failure;
   std::shared_ptr<net::RawStream> stream;
   try {
-    stream = co_await transport_->upgrade(std::move(request), "tcp");
+    stream = co_await requests_->take_over({.method = net::Method::post,
+                                            .path = "/containers/" + id + "/attach?stream=1&stdout=1&stderr=1",
+                                            .what = "attach to container " + short_id(id)});
   } catch (...) {
     failure = std::current_exception();
   }
   if (failure) {
     // An upgrade that was refused does not say why in a form of ours; asking for the container does.
     if (!is_cancelled(failure)) co_await inspect_container(id);
-    rethrow_in_context(failure, what);
+    std::rethrow_exception(failure);
   }
-  co_return decode_frames(std::move(stream), "read the output of container " + short_id(id));
+  std::string what = "read the output of container " + short_id(id);
+  co_return terminal ? raw_output(std::move(stream), what) : decode_frames(std::move(stream), what);
 }
 
 Async<> DockerEngine::start_container(std::string id) {
   id = checked_id(std::move(id));
   std::string what = "start container " + short_id(id);
   net::IncomingResponse answer =
-      co_await exchange({.method = net::Method::post, .path = "/containers/" + id + "/start", .what = what});
+      co_await requests_->exchange({.method = net::Method::post, .path = "/containers/" + id + "/start", .what = what});
   if (answer.status == 304) co_return;  // it runs already
   if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
 }
 
 Async<std::shared_ptr<OutputStream>> DockerEngine::logs(std::string id, bool follow) {
   id = checked_id(std::move(id));
+  bool terminal = co_await has_terminal(id);
   std::string what = "read the log of container " + short_id(id);
-  net::OpenResponse answer =
-      co_await open({.path = fmt::format("/containers/{}/logs?stdout=1&stderr=1&follow={}", id, follow ? 1 : 0),
-                     .what = what,
-                     .timeout = follow ? follow_silence_timeout : call_timeout});
-  if (!is_success(answer.head.status)) throw status_error(answer.head.status, answer.head.body, what);
-  co_return decode_frames(std::move(answer.body), what);
+  auto body = co_await requests_->open_body(
+      {.path = fmt::format("/containers/{}/logs?stdout=1&stderr=1&follow={}", id, follow ? 1 : 0),
+       .what = what,
+       .timeout = follow ? follow_silence_timeout : call_timeout});
+  co_return terminal ? raw_output(std::move(body), what) : decode_frames(std::move(body), what);
 }
 
 Async<int> DockerEngine::wait_container(std::string id) {
@@ -260,10 +184,10 @@ Async<int> DockerEngine::wait_container(std::string id) {
     std::exception_ptr failure;
     std::string answer;
     try {
-      answer = co_await call({.method = net::Method::post,
-                              .path = "/containers/" + id + "/wait?condition=not-running",
-                              .what = what,
-                              .timeout = wait_round_timeout});
+      answer = co_await requests_->call({.method = net::Method::post,
+                                         .path = "/containers/" + id + "/wait?condition=not-running",
+                                         .what = what,
+                                         .timeout = wait_round_timeout});
     } catch (...) {
       failure = std::current_exception();
     }
@@ -280,7 +204,7 @@ Async<int> DockerEngine::wait_container(std::string id) {
 Async<ContainerState> DockerEngine::inspect_container(std::string id) {
   id = checked_id(std::move(id));
   std::string answer =
-      co_await call({.path = "/containers/" + id + "/json", .what = "inspect container " + short_id(id)});
+      co_await requests_->call({.path = "/containers/" + id + "/json", .what = "inspect container " + short_id(id)});
   co_return parse_container_state(answer);
 }
 
@@ -288,9 +212,9 @@ Async<> DockerEngine::kill_container(std::string id, std::string signal) {
   id = checked_id(std::move(id));
   std::string what = fmt::format("send {} to container {}", signal, short_id(id));
   net::IncomingResponse answer =
-      co_await exchange({.method = net::Method::post,
-                         .path = "/containers/" + id + "/kill?signal=" + net::percent_encode(signal),
-                         .what = what});
+      co_await requests_->exchange({.method = net::Method::post,
+                                    .path = "/containers/" + id + "/kill?signal=" + net::percent_encode(signal),
+                                    .what = what});
   if (answer.status == 404 || answer.status == 409) co_return;  // gone, or does not run
   if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
 }
@@ -300,9 +224,9 @@ Async<> DockerEngine::remove_container(std::string id) {
   std::string what = "remove container " + short_id(id);
   Duration delay = remove_retry_delay_min;
   for (int attempt = 1;; ++attempt) {
-    net::IncomingResponse answer =
-        co_await exchange({.method = net::Method::delete_, .path = "/containers/" + id + "?force=1&v=1", .what = what});
-    if (answer.status == 404 || is_success(answer.status)) co_return;
+    net::IncomingResponse answer = co_await requests_->exchange(
+        {.method = net::Method::delete_, .path = "/containers/" + id + "?force=1&v=1", .what = what});
+    if (answer.status == 404 || is_success(answer.status)) break;
     // 409: somebody else's removal is under way; ours is over when the container is gone.
     if (answer.status != 409 || attempt == remove_attempts_max) {
       throw status_error(answer.status, answer.body, what);
@@ -310,46 +234,84 @@ Async<> DockerEngine::remove_container(std::string id) {
     co_await env_.sleep(delay);
     delay = std::min(delay * 2, remove_retry_delay_max);
   }
+  terminals_.erase(id);
 }
 
 Async<std::shared_ptr<net::BodyReader>> DockerEngine::copy_out(std::string id, std::string path) {
   id = checked_id(std::move(id));
-  std::string what = fmt::format("copy {} out of container {}", path, short_id(id));
-  net::OpenResponse answer = co_await open({.path = "/containers/" + id + "/archive?path=" + net::percent_encode(path),
-                                            .what = what,
-                                            .timeout = archive_timeout});
-  if (!is_success(answer.head.status)) throw status_error(answer.head.status, answer.head.body, what);
-  co_return in_context(std::move(answer.body), what);
+  co_return co_await requests_->open_body({.path = "/containers/" + id + "/archive?path=" + net::percent_encode(path),
+                                           .what = fmt::format("copy {} out of container {}", path, short_id(id)),
+                                           .timeout = archive_timeout});
+}
+
+Async<> DockerEngine::copy_in(std::string id, std::string directory, std::shared_ptr<net::BodyReader> tar,
+                              std::int64_t bytes) {
+  id = checked_id(std::move(id));
+  co_await requests_->call({.method = net::Method::put,
+                            .path = "/containers/" + id + "/archive?path=" + net::percent_encode(directory),
+                            .what = fmt::format("copy into {} of container {}", directory, short_id(id)),
+                            .timeout = copy_in_timeout,
+                            .archive = std::move(tar),
+                            .archive_bytes = bytes});
+}
+
+Async<std::shared_ptr<ExecSession>> DockerEngine::exec(std::string id, ExecSpec spec) {
+  return start_exec(requests_, checked_id(std::move(id)), std::move(spec));
+}
+
+Async<> DockerEngine::create_volume(std::string name, std::map<std::string, std::string> labels) {
+  checked_id(name, "volume");
+  co_await requests_->call({.method = net::Method::post,
+                            .path = "/volumes/create",
+                            .what = "create volume " + name,
+                            .body = volume_create_json(name, labels)});
+}
+
+Async<> DockerEngine::remove_volume(std::string name) {
+  checked_id(name, "volume");
+  std::string what = "remove volume " + name;
+  net::IncomingResponse answer = co_await requests_->exchange(
+      {.method = net::Method::delete_, .path = "/volumes/" + name, .what = what, .timeout = removal_timeout});
+  if (answer.status == 404 || is_success(answer.status)) co_return;
+  throw status_error(answer.status, answer.body, what);
+}
+
+Async<std::vector<VolumeInfo>> DockerEngine::list_volumes(std::string label, std::string value) {
+  std::string filters = filters_json("label", label + "=" + value);
+  co_return parse_volume_list(co_await requests_->call({.path = "/volumes?filters=" + net::percent_encode(filters),
+                                                        .what = fmt::format("list volumes with {}={}", label, value),
+                                                        .body_bytes_max = list_bytes_max}));
 }
 
 Async<std::vector<ContainerSummary>> DockerEngine::list_containers(std::string label, std::string value) {
   std::string filters = filters_json("label", label + "=" + value);
-  std::string answer = co_await call({.path = "/containers/json?all=1&filters=" + net::percent_encode(filters),
-                                      .what = fmt::format("list containers with {}={}", label, value),
-                                      .body_bytes_max = list_bytes_max});
+  std::string answer =
+      co_await requests_->call({.path = "/containers/json?all=1&filters=" + net::percent_encode(filters),
+                                .what = fmt::format("list containers with {}={}", label, value),
+                                .body_bytes_max = list_bytes_max});
   co_return parse_container_list(answer);
 }
 
 Async<std::vector<Network>> DockerEngine::networks_named(std::string name) {
   // The engine's filter also finds names that contain this one.
   std::string filters = filters_json("name", name);
-  std::vector<Network> networks = parse_networks(
-      co_await call({.path = "/networks?filters=" + net::percent_encode(filters), .what = "look for network " + name}));
+  std::vector<Network> networks = parse_networks(co_await requests_->call(
+      {.path = "/networks?filters=" + net::percent_encode(filters), .what = "look for network " + name}));
   std::erase_if(networks, [&](const Network& network) { return network.name != name; });
   co_return networks;
 }
 
 Async<> DockerEngine::remove_network(std::string id) {
   std::string what = "remove network " + short_id(id);
-  net::IncomingResponse answer =
-      co_await exchange({.method = net::Method::delete_, .path = "/networks/" + net::percent_encode(id), .what = what});
+  net::IncomingResponse answer = co_await requests_->exchange(
+      {.method = net::Method::delete_, .path = "/networks/" + net::percent_encode(id), .what = what});
   if (answer.status == 404 || is_success(answer.status)) co_return;
   throw status_error(answer.status, answer.body, what);
 }
 
 Async<bool> DockerEngine::create_network(std::string name) {
   std::string what = "create network " + name;
-  net::IncomingResponse answer = co_await exchange(
+  net::IncomingResponse answer = co_await requests_->exchange(
       {.method = net::Method::post, .path = "/networks/create", .what = what, .body = network_create_json(name)});
   if (answer.status == 409) co_return false;  // somebody else was quicker
   if (!is_success(answer.status)) throw status_error(answer.status, answer.body, what);
@@ -361,7 +323,7 @@ Async<bool> DockerEngine::create_network(std::string name) {
 }
 
 Async<> DockerEngine::ensure_network(std::string name) {
-  checked_id(name);
+  checked_id(name, "network");
   for (int attempt = 1; attempt <= network_attempts_max; ++attempt) {
     std::vector<Network> networks = co_await networks_named(name);
     if (networks.size() == 1 && networks[0].isolated) co_return;
@@ -378,18 +340,52 @@ Async<> DockerEngine::ensure_network(std::string name) {
               "list them with docker network ls, and remove all but one by id with docker network rm");
 }
 
+Async<NetworkInfo> DockerEngine::network_info(std::string name) {
+  checked_id(name, "network");
+  co_return parse_network_info(
+      co_await requests_->call({.path = "/networks/" + name, .what = "ask for network " + name}));
+}
+
 }  // namespace
 
 }  // namespace docker
 
+namespace {
+
+std::unique_ptr<Engine> engine_at(Env& env, const net::Endpoint& endpoint) {
+  return std::make_unique<docker::DockerEngine>(
+      env, std::make_shared<docker::Requests>(env, net::make_http_client(env, endpoint),
+                                              net::make_http_client(env, endpoint, 0)));
+}
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value ? value : "";
+}
+
+}  // namespace
+
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url) {
+  bool over_tls = url.starts_with("tcp://") && !variable("DOCKER_TLS_VERIFY").empty();
+  if (!over_tls) return engine_at(env, value_or_throw(net::parse_endpoint(url)));
+  std::string directory = variable("DOCKER_CERT_PATH");
+  return make_docker_engine(env, std::move(url), directory.empty() ? variable("HOME") + "/.docker" : directory);
+}
+
+std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url, std::string certificate_directory) {
   net::Endpoint endpoint = value_or_throw(net::parse_endpoint(url));
-  return std::make_unique<docker::DockerEngine>(env, net::make_http_client(env, endpoint),
-                                                net::make_http_client(env, endpoint, 0));
+  if (endpoint.kind != net::Endpoint::Kind::tcp) {
+    throw Error(ErrorCode::invalid_input, fmt::format("\"{}\" cannot be reached with TLS", url),
+                "write tcp://host:2376, or leave the certificates out");
+  }
+  endpoint.tls = true;
+  endpoint.tls_files = {certificate_directory + "/ca.pem", certificate_directory + "/cert.pem",
+                        certificate_directory + "/key.pem"};
+  return engine_at(env, endpoint);
 }
 
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::shared_ptr<net::Transport> transport) {
-  return std::make_unique<docker::DockerEngine>(env, transport, transport);
+  return std::make_unique<docker::DockerEngine>(env, std::make_shared<docker::Requests>(env, transport, transport));
 }
 
 }  // namespace gantry::engine

@@ -21,9 +21,14 @@
 
 namespace gantry::engine {
 
-/// `url` is "unix:///var/run/docker.sock" or "tcp://host:port"; throws Error(invalid_input) for another. Does not
-/// connect yet: call info() to find out whether the engine is there.
+/// `url` is "unix:///var/run/docker.sock", "tcp://host:port" or "https://host:port"; throws Error(invalid_input) for
+/// another. As with the docker command, tcp is TLS if DOCKER_TLS_VERIFY is set, with the certificates in
+/// DOCKER_CERT_PATH (~/.docker). Does not connect yet: call info() to find out whether the engine is there.
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url);
+
+/// Over TCP with TLS: ca.pem, cert.pem and key.pem of the directory are read now; throws Error(not_found,
+/// invalid_input) that names the file if one cannot be used.
+std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url, std::string certificate_directory);
 
 /// The same over any transport.
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::shared_ptr<net::Transport> transport);

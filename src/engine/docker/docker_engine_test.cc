@@ -18,6 +18,10 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+constexpr std::string_view plain = R"({"Id":"a","State":{"Status":"running","Running":true,"ExitCode":0}})";
+constexpr std::string_view terminal =
+    R"({"Id":"a","State":{"Status":"running","Running":true,"ExitCode":0},"Config":{"Tty":true}})";
+
 struct Answer {
   int status = 200;
   std::string body;
@@ -41,9 +45,11 @@ class ScriptedTransport : public net::Transport {
 
   std::deque<Answer> answers;
   std::vector<std::string> requests;
+  net::Headers headers;  // of the last one
 
  private:
   Answer take(const net::OutgoingRequest& request) {
+    headers = request.headers;
     requests.push_back(std::string(net::method_name(request.method)) + " " + request.target);
     if (answers.empty()) throw Error(ErrorCode::internal, "the script has no answer for " + requests.back());
     Answer answer = std::move(answers.front());
@@ -135,8 +141,8 @@ TEST_F(DockerEngineTest, KillingWhatIsGoneOrHasEndedIsFine) {
 TEST_F(DockerEngineTest, APullAsksForOneTagAndBelievesTheStreamNotTheStatus) {
   answer(200, "{\"status\":\"Pulling from a/b\",\"id\":\"latest\"}\n{\"error\":\"manifest unknown\"}\n");
   std::vector<std::string> lines;
-  auto error = loop_.error_of_running(
-      engine_->pull_image("r.example:5000/a/b", [&](std::string line) { lines.push_back(std::move(line)); }));
+  auto error = loop_.error_of_running(engine_->pull_image("r.example:5000/a/b", std::nullopt,
+                                                          [&](std::string line) { lines.push_back(std::move(line)); }));
   ASSERT_TRUE(error);
   EXPECT_EQ(error->code(), ErrorCode::not_found);
   EXPECT_THAT(lines, ElementsAre("Pulling from a/b"));
@@ -190,6 +196,7 @@ TEST_F(DockerEngineTest, ANetworkWithTrafficBetweenContainersIsAConflict) {
 }
 
 TEST_F(DockerEngineTest, ARefusedAttachSaysWhy) {
+  answer(200, std::string(plain));
   fail(ErrorCode::unavailable);
   answer(404, R"({"message":"No such container: a"})");
   auto error = loop_.error_of_running(engine_->attach("a"));
@@ -206,12 +213,92 @@ Async<std::string> read_output(std::shared_ptr<OutputStream> stream) {
   }
 }
 
+TEST_F(DockerEngineTest, TheOutputOfATerminalIsTakenAsItIs) {
+  answer(200, std::string(terminal));
+  answer(200, "not framed");
+  EXPECT_EQ(loop_.run(read_output(loop_.run(engine_->logs("a", false)))), "1:not framed;");
+  answer(201, R"({"Id":"b"})");
+  answer(200, "nor this");
+  ContainerSpec spec;
+  spec.name = "b";
+  spec.image = "busybox";
+  spec.tty = true;
+  loop_.run(engine_->create_container(spec));
+  EXPECT_EQ(loop_.run(read_output(loop_.run(engine_->logs("b", false)))), "1:nor this;");
+  EXPECT_THAT(transport_->answers, IsEmpty()) << "an engine need not be asked for what was made here";
+}
+
+TEST_F(DockerEngineTest, ALoginGoesOnlyIntoItsHeader) {
+  answer(500, R"({"message":"Get \"https://r.example/v2/\": unauthorized: incorrect username or password"})");
+  auto error = loop_.error_of_running(
+      engine_->pull_image("r.example/a", RegistryLogin{"me", "a-secret-word", "r.example"}, nullptr));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::not_authorized);
+  EXPECT_TRUE(transport_->headers.has("X-Registry-Auth"));
+  std::string all = error->message() + error->hint() + requests()[0];
+  EXPECT_THAT(all, testing::Not(HasSubstr("a-secret-word")));
+  EXPECT_THAT(all, testing::Not(HasSubstr(std::string(transport_->headers.get("X-Registry-Auth")))));
+}
+
+TEST_F(DockerEngineTest, AQuotaThatTheStorageDriverCannotKeepIsSaidSo) {
+  answer(500, R"({"message":"--storage-opt is supported only for overlay over xfs with 'pquota' mount option"})");
+  ContainerSpec spec;
+  spec.name = "a";
+  spec.image = "busybox";
+  spec.disk_bytes = 1 << 30;
+  auto error = loop_.error_of_running(engine_->create_container(spec));
+  ASSERT_TRUE(error);
+  EXPECT_EQ(error->code(), ErrorCode::unsupported);
+  EXPECT_THAT(error->message(), HasSubstr("pquota"));
+  EXPECT_THAT(error->hint(), HasSubstr("leave the limit out"));
+}
+
+TEST_F(DockerEngineTest, ABadArchiveIsTheCallersFaultAndAFullDiskTheEngines) {
+  auto load = [&](std::string answered, int status) {
+    answer(status, std::move(answered));
+    auto error = loop_.error_of_running(engine_->load_image(std::make_shared<net::StringBody>("x"), 1));
+    return error ? error->code() : ErrorCode::internal;
+  };
+  EXPECT_EQ(load(R"({"error":"archive/tar: invalid tar header"})", 200), ErrorCode::invalid_input);
+  EXPECT_EQ(load(R"({"message":"unexpected EOF"})", 500), ErrorCode::invalid_input);
+  EXPECT_EQ(load(R"({"error":"write /x: no space left on device"})", 200), ErrorCode::unavailable);
+  EXPECT_EQ(load("", 200), ErrorCode::invalid_input) << "an archive without an image";
+}
+
+TEST_F(DockerEngineTest, RemovingAVolumeOrAnImageThatIsGoneIsFine) {
+  answer(404, R"({"message":"no such volume"})");
+  answer(404, R"({"message":"No such image"})");
+  loop_.run(engine_->remove_volume("v"));
+  loop_.run(engine_->remove_image("team/app:1"));
+  answer(409, R"({"message":"volume is in use - [0123]"})");
+  EXPECT_EQ(loop_.error_of_running(engine_->remove_volume("v"))->code(), ErrorCode::conflict);
+  answer(409, R"({"message":"conflict: unable to remove"})");
+  EXPECT_EQ(loop_.error_of_running(engine_->remove_image("app"))->code(), ErrorCode::conflict);
+  EXPECT_THAT(requests(), ElementsAre("DELETE /v1.41/volumes/v", "DELETE /v1.41/images/team%2Fapp%3A1",
+                                      "DELETE /v1.41/volumes/v", "DELETE /v1.41/images/app"));
+  EXPECT_EQ(loop_.error_of_running(engine_->remove_volume("../x"))->code(), ErrorCode::invalid_input);
+  EXPECT_EQ(loop_.error_of_running(engine_->tag_image("a", "b@sha256:0123"))->code(), ErrorCode::invalid_input);
+}
+
+TEST_F(DockerEngineTest, CertificatesThatAreNotThereAreNamed) {
+  try {
+    make_docker_engine(loop_.env(), "tcp://127.0.0.1:2376", "/no/such/directory");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::not_found);
+    EXPECT_THAT(error.message(), HasSubstr("/no/such/directory/ca.pem"));
+  }
+  EXPECT_THROW(make_docker_engine(loop_.env(), "unix:///var/run/docker.sock", "/no/such/directory"), Error);
+}
+
 TEST_F(DockerEngineTest, LogsAreUnframed) {
+  answer(200, std::string(plain));
   answer(200, std::string("\x01\0\0\0\0\0\0\x03out\x02\0\0\0\0\0\0\x03"
                           "err",
                           22));
   auto stream = loop_.run(engine_->logs("a", false));
   EXPECT_EQ(loop_.run(read_output(stream)), "1:out;2:err;");
+  answer(200, std::string(plain));
   answer(200, "not framed");
   stream = loop_.run(engine_->logs("a", true));
   auto error = loop_.error_of_running(read_output(stream));

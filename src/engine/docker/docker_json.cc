@@ -1,6 +1,7 @@
 #include "engine/docker/docker_json.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <climits>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include "base/base64.h"
 #include "engine/docker/limits.h"
 #include "net/http.h"
 
@@ -117,20 +119,108 @@ int parse_api_version(std::string_view text) {
   return major >= 0 && minor >= 0 ? major * 1000 + minor : 0;
 }
 
+/// The strings of a list; whatever else is in it is left out.
+std::vector<std::string> texts_at(const json::object& object, std::string_view key) {
+  std::vector<std::string> texts;
+  const json::value* value = object.if_contains(key);
+  if (!value || !value->is_array()) return texts;
+  for (const json::value& text : value->get_array()) {
+    if (text.is_string()) texts.emplace_back(text.get_string().data(), text.get_string().size());
+  }
+  return texts;
+}
+
+const json::object* optional_object_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  return value && value->is_object() ? &value->get_object() : nullptr;
+}
+
+/// In seconds since 1970; not there or not a time: 1970.
+Time unix_time_at(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (!value || !value->is_int64()) return Time();
+  std::int64_t seconds = value->get_int64();
+  bool fits = seconds >= 0 && seconds <= to_ms(time_max) / 1000;
+  return fits ? time_from_ms(seconds * 1000) : Time();
+}
+
+json::array strings(const std::vector<std::string>& texts) { return json::array(texts.begin(), texts.end()); }
+
+json::object labels_json(const std::map<std::string, std::string>& labels) {
+  json::object object;
+  for (const auto& [name, value] : labels) object[name] = value;
+  return object;
+}
+
+json::array env_json(const std::vector<std::pair<std::string, std::string>>& variables) {
+  json::array env;
+  for (const auto& [name, value] : variables) env.emplace_back(fmt::format("{}={}", name, value));
+  return env;
+}
+
+json::array mounts_json(const std::vector<Mount>& mounts) {
+  json::array list;
+  for (const Mount& mount : mounts) {
+    list.push_back(json::object{{"Type", mount.type == Mount::Type::volume ? "volume" : "bind"},
+                                {"Source", mount.source},
+                                {"Target", mount.target},
+                                {"ReadOnly", mount.read_only}});
+  }
+  return list;
+}
+
+json::array devices_json(const std::vector<Device>& devices) {
+  json::array list;
+  for (const Device& device : devices) {
+    list.push_back(
+        json::object{{"PathOnHost", device.host_path},
+                     {"PathInContainer", device.container_path.empty() ? device.host_path : device.container_path},
+                     {"CgroupPermissions", device.permissions}});
+  }
+  return list;
+}
+
+void add_access(const ContainerSpec& spec, json::object& host) {
+  if (spec.privileged) {
+    host["Privileged"] = true;
+  } else {
+    host["SecurityOpt"] = json::array{"no-new-privileges"};
+  }
+  if (!spec.capabilities_add.empty()) host["CapAdd"] = strings(spec.capabilities_add);
+  if (!spec.capabilities_drop.empty()) host["CapDrop"] = strings(spec.capabilities_drop);
+  if (!spec.devices.empty()) host["Devices"] = devices_json(spec.devices);
+  if (!spec.mounts.empty()) host["Mounts"] = mounts_json(spec.mounts);
+}
+
+void add_network(const ContainerSpec& spec, json::object& host) {
+  if (!spec.network_of.empty()) {
+    host["NetworkMode"] = "container:" + spec.network_of;
+  } else if (!spec.network.empty()) {
+    host["NetworkMode"] = spec.network;
+  }
+  if (spec.extra_hosts.empty()) return;
+  json::array hosts;
+  for (const auto& [name, address] : spec.extra_hosts) hosts.emplace_back(fmt::format("{}:{}", name, address));
+  host["ExtraHosts"] = std::move(hosts);
+}
+
 json::object host_config(const ContainerSpec& spec) {
   json::object host;
   host["Init"] = spec.init;
   // "local" keeps every byte; json-file would replace what is not UTF-8, and the agent skips by bytes after a restart.
   json::object log_options{{"max-size", log_size_unlimited}, {"max-file", "1"}, {"compress", "false"}};
   host["LogConfig"] = json::object{{"Type", "local"}, {"Config", std::move(log_options)}};
-  host["SecurityOpt"] = json::array{"no-new-privileges"};
-  if (!spec.network.empty()) host["NetworkMode"] = spec.network;
+  add_access(spec, host);
+  add_network(spec, host);
   if (spec.limits.memory_bytes > 0) {
     host["Memory"] = spec.limits.memory_bytes;
     host["MemorySwap"] = spec.limits.memory_bytes;  // memory and swap together: no swap on top
   }
   if (spec.limits.cpus > 0) host["NanoCpus"] = static_cast<std::int64_t>(std::llround(spec.limits.cpus * 1e9));
   if (spec.limits.pids > 0) host["PidsLimit"] = spec.limits.pids;
+  if (!spec.cpuset.empty()) host["CpusetCpus"] = spec.cpuset;
+  if (spec.shm_bytes > 0) host["ShmSize"] = spec.shm_bytes;
+  if (spec.disk_bytes > 0) host["StorageOpt"] = json::object{{"size", fmt::to_string(spec.disk_bytes)}};
   return host;
 }
 
@@ -139,18 +229,46 @@ json::object host_config(const ContainerSpec& spec) {
 std::string container_create_json(const ContainerSpec& spec) {
   json::object body;
   body["Image"] = spec.image;
-  if (!spec.command.empty()) body["Cmd"] = json::array(spec.command.begin(), spec.command.end());
-  json::array env;
-  for (const auto& [name, value] : spec.env) env.emplace_back(fmt::format("{}={}", name, value));
-  body["Env"] = std::move(env);
-  json::object labels;
-  for (const auto& [name, value] : spec.labels) labels[name] = value;
-  body["Labels"] = std::move(labels);
-  body["Tty"] = false;
+  if (!spec.command.empty()) body["Cmd"] = strings(spec.command);
+  if (!spec.entrypoint.empty()) body["Entrypoint"] = strings(spec.entrypoint);
+  if (!spec.working_directory.empty()) body["WorkingDir"] = spec.working_directory;
+  if (!spec.user.empty()) body["User"] = spec.user;
+  body["Env"] = env_json(spec.env);
+  body["Labels"] = labels_json(spec.labels);
+  body["Tty"] = spec.tty;
+  if (spec.open_stdin) body["OpenStdin"] = true;
   body["AttachStdout"] = true;
   body["AttachStderr"] = true;
   body["HostConfig"] = host_config(spec);
   return json::serialize(body);
+}
+
+std::string exec_create_json(const ExecSpec& spec) {
+  json::object body;
+  body["Cmd"] = strings(spec.command);
+  body["Env"] = env_json(spec.env);
+  body["Tty"] = spec.tty;
+  body["AttachStdin"] = spec.open_stdin;
+  body["AttachStdout"] = true;
+  body["AttachStderr"] = true;
+  if (!spec.user.empty()) body["User"] = spec.user;
+  if (!spec.working_directory.empty()) body["WorkingDir"] = spec.working_directory;
+  return json::serialize(body);
+}
+
+std::string exec_start_json(const ExecSpec& spec) {
+  return json::serialize(json::object{{"Detach", false}, {"Tty", spec.tty}});
+}
+
+std::string volume_create_json(std::string_view name, const std::map<std::string, std::string>& labels) {
+  return json::serialize(json::object{{"Name", name}, {"Driver", "local"}, {"Labels", labels_json(labels)}});
+}
+
+std::string registry_auth(const RegistryLogin& login) {
+  std::string text = base64_encode(json::serialize(
+      json::object{{"username", login.username}, {"password", login.password}, {"serveraddress", login.server}}));
+  for (char& c : text) c = c == '+' ? '-' : c == '/' ? '_' : c;  // base64url, but with the padding that Docker wants
+  return text;
 }
 
 std::string network_create_json(std::string_view name) {
@@ -171,6 +289,25 @@ std::string filters_json(std::string_view filter, std::string_view value) {
 
 std::string parse_id(std::string_view body) { return text_at(parse_object(body), "Id"); }
 
+namespace {
+
+/// The first one that is an address: newer engines write "invalid IP" for none.
+std::string address_of(const json::object& settings) {
+  auto usable = [](const std::string& text) {
+    return !text.empty() && text.find_first_not_of("0123456789abcdefABCDEF.:") == std::string::npos;
+  };
+  if (std::string address = optional_text_at(settings, "IPAddress"); usable(address)) return address;
+  const json::object* networks = optional_object_at(settings, "Networks");
+  if (!networks) return {};
+  for (const auto& [name, network] : *networks) {
+    if (!network.is_object()) continue;
+    if (std::string address = optional_text_at(network.get_object(), "IPAddress"); usable(address)) return address;
+  }
+  return {};
+}
+
+}  // namespace
+
 ContainerState parse_container_state(std::string_view body) {
   json::object object = parse_object(body);
   const json::object& from = object_at(object, "State");
@@ -182,6 +319,11 @@ ContainerState parse_container_state(std::string_view body) {
   state.out_of_memory = flag_at(from, "OOMKilled");
   state.started = time_at(from, "StartedAt");
   state.finished = time_at(from, "FinishedAt");
+  if (const json::value* pid = from.if_contains("Pid"); pid && pid->is_int64()) {
+    state.pid = static_cast<int>(std::clamp<std::int64_t>(pid->get_int64(), 0, INT_MAX));
+  }
+  if (const json::object* config = optional_object_at(object, "Config")) state.tty = flag_at(*config, "Tty");
+  if (const json::object* network = optional_object_at(object, "NetworkSettings")) state.address = address_of(*network);
   return state;
 }
 
@@ -193,6 +335,8 @@ std::vector<ContainerSummary> parse_container_list(std::string_view body) {
     container.id = text_at(from, "Id");
     container.running = text_at(from, "State") == "running";
     container.labels = labels_at(from, "Labels");
+    container.created = unix_time_at(from, "Created");
+    container.image_id = optional_text_at(from, "ImageID");
     const json::value* names = from.if_contains("Names");
     if (names && names->is_array() && !names->get_array().empty() && names->get_array()[0].is_string()) {
       const json::string& name = names->get_array()[0].get_string();
@@ -211,6 +355,99 @@ WaitResult parse_wait(std::string_view body) {
   const json::value* error = object.if_contains("Error");
   if (error && error->is_object()) result.error = optional_text_at(error->get_object(), "Message");
   return result;
+}
+
+namespace {
+
+ImageInfo image_of(const json::object& from) {
+  ImageInfo image;
+  image.id = text_at(from, "Id");
+  image.tags = texts_at(from, "RepoTags");
+  image.digests = texts_at(from, "RepoDigests");
+  auto is_none = [](const std::string& text) { return text.starts_with("<none>"); };
+  std::erase_if(image.tags, is_none);
+  std::erase_if(image.digests, is_none);
+  image.bytes = number_at(from, "Size", std::int64_t{0});
+  return image;
+}
+
+}  // namespace
+
+ImageInfo parse_image(std::string_view body) {
+  json::object object = parse_object(body);
+  ImageInfo image = image_of(object);
+  image.created = time_at(object, "Created");
+  if (const json::object* config = optional_object_at(object, "Config")) image.labels = labels_at(*config, "Labels");
+  return image;
+}
+
+std::vector<ImageInfo> parse_image_list(std::string_view body) {
+  std::vector<ImageInfo> images;
+  for (const json::value& value : parse_array(body)) {
+    const json::object& from = as_object(value, "an image");
+    images.push_back(image_of(from));
+    images.back().created = unix_time_at(from, "Created");
+    images.back().labels = labels_at(from, "Labels");
+  }
+  return images;
+}
+
+std::vector<VolumeInfo> parse_volume_list(std::string_view body) {
+  json::object object = parse_object(body);
+  const json::value* list = object.if_contains("Volumes");
+  if (!list || !(list->is_array() || list->is_null())) unexpected("no list Volumes");
+  std::vector<VolumeInfo> volumes;
+  if (list->is_null()) return volumes;
+  for (const json::value& value : list->get_array()) {
+    const json::object& from = as_object(value, "a volume");
+    volumes.push_back({text_at(from, "Name"), labels_at(from, "Labels"), time_at(from, "CreatedAt")});
+  }
+  return volumes;
+}
+
+LoadResult parse_load(std::string_view body) {
+  constexpr std::array<std::string_view, 2> said_before = {"Loaded image: ", "Loaded image ID: "};
+  LoadResult result;
+  while (!body.empty()) {
+    std::string_view line = body.substr(0, body.find('\n'));
+    body.remove_prefix(std::min(body.size(), line.size() + 1));
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    json::object object = parse_object(line);
+    if (object.contains("error") || object.contains("errorDetail")) {
+      result.error = optional_text_at(object, "error").substr(0, error_text_bytes_max);
+      if (result.error.empty()) result.error = "the engine gave no reason";
+    }
+    std::string said = optional_text_at(object, "stream");
+    for (std::string_view before : said_before) {
+      if (!said.starts_with(before)) continue;
+      std::string image = said.substr(before.size());
+      image.erase(std::min(image.size(), image.find_first_of(" \r\n")));
+      if (!image.empty()) result.images.push_back(std::move(image));
+    }
+  }
+  return result;
+}
+
+ExecState parse_exec_state(std::string_view body) {
+  json::object object = parse_object(body);
+  ExecState state;
+  state.running = flag_at(object, "Running");
+  const json::value* code = object.if_contains("ExitCode");
+  if (code && !code->is_null()) state.exit_code = number_at(object, "ExitCode", INT_MIN);
+  return state;
+}
+
+NetworkInfo parse_network_info(std::string_view body) {
+  json::object object = parse_object(body);
+  NetworkInfo info;
+  const json::object* ipam = optional_object_at(object, "IPAM");
+  const json::value* configs = ipam ? ipam->if_contains("Config") : nullptr;
+  if (!configs || !configs->is_array() || configs->get_array().empty()) return info;
+  const json::object& config = as_object(configs->get_array()[0], "a network's addresses");
+  info.subnet = optional_text_at(config, "Subnet");
+  info.gateway = optional_text_at(config, "Gateway");
+  info.gateway.erase(std::min(info.gateway.size(), info.gateway.find('/')));  // some engines add the prefix's length
+  return info;
 }
 
 std::vector<Network> parse_networks(std::string_view body) {
@@ -241,6 +478,8 @@ void parse_info(std::string_view body, EngineInfo& info) {
   json::object object = parse_object(body);
   info.cpus = number_at(object, "NCPU", 0);
   info.memory_bytes = number_at(object, "MemTotal", std::int64_t{0});
+  info.data_root = optional_text_at(object, "DockerRootDir");
+  info.storage_driver = optional_text_at(object, "Driver");
   info.cgroup_version = optional_text_at(object, "CgroupVersion") == "2" ? 2 : 1;  // before 1.41 there was only 1
 }
 

@@ -12,6 +12,11 @@ namespace gantry::engine::docker {
 
 /// The body of POST /containers/create.
 std::string container_create_json(const ContainerSpec& spec);
+std::string exec_create_json(const ExecSpec& spec);
+std::string exec_start_json(const ExecSpec& spec);
+std::string volume_create_json(std::string_view name, const std::map<std::string, std::string>& labels);
+/// The value of the header X-Registry-Auth. A secret.
+std::string registry_auth(const RegistryLogin& login);
 /// The body of POST /networks/create for a bridge whose containers cannot reach each other.
 std::string network_create_json(std::string_view name);
 /// The value of `filters`, for one filter of one value: {"label":["a=b"]}.
@@ -28,6 +33,26 @@ struct WaitResult {
 };
 WaitResult parse_wait(std::string_view body);
 
+ImageInfo parse_image(std::string_view body);
+std::vector<ImageInfo> parse_image_list(std::string_view body);
+std::vector<VolumeInfo> parse_volume_list(std::string_view body);
+
+/// A load's answer: lines of JSON, with status 200 even for a failure.
+struct LoadResult {
+  std::vector<std::string> images;  // references, or ids of those without
+  std::string error;                // the engine's; empty: it went well
+};
+LoadResult parse_load(std::string_view body);
+
+struct ExecState {
+  bool running = false;
+  std::optional<int> exit_code;
+};
+ExecState parse_exec_state(std::string_view body);
+
+/// Of one network.
+NetworkInfo parse_network_info(std::string_view body);
+
 struct Network {
   std::string id;
   std::string name;
@@ -41,7 +66,7 @@ struct Version {
   int api_min = 0;     // 0 if it does not say
 };
 Version parse_version(std::string_view body);
-/// Adds cpus, memory and the cgroup version from GET /info.
+/// Adds cpus, memory, the cgroup version and where and how the engine stores things, from GET /info.
 void parse_info(std::string_view body, EngineInfo& info);
 
 /// The version to speak, as major * 1000 + minor; throws Error(unsupported) if there is none.

@@ -6,6 +6,7 @@
 
 #include "engine/docker/docker_json.h"
 #include "engine/docker/image_reference.h"
+#include "engine/docker/limits.h"
 #include "engine/docker/pull_progress.h"
 
 namespace gantry::engine::docker {
@@ -27,9 +28,27 @@ void try_answers(std::string_view bytes) {
   read(parse_id, bytes, refusal);
   if (auto state = read(parse_container_state, bytes, refusal)) {
     GANTRY_ASSERT(state->started >= time_min && state->started <= time_max);
+    GANTRY_ASSERT(state->pid >= 0);
     GANTRY_ASSERT(state->finished >= time_min && state->finished <= time_max);
   }
-  read(parse_container_list, bytes, refusal);
+  if (auto list = read(parse_container_list, bytes, refusal)) {
+    for (const ContainerSummary& container : *list) GANTRY_ASSERT(container.created <= time_max);
+  }
+  if (auto image = read(parse_image, bytes, refusal)) GANTRY_ASSERT(image->bytes >= 0);
+  if (auto images = read(parse_image_list, bytes, refusal)) {
+    for (const ImageInfo& image : *images) GANTRY_ASSERT(image.bytes >= 0 && image.created >= Time());
+  }
+  if (auto volumes = read(parse_volume_list, bytes, refusal)) {
+    for (const VolumeInfo& volume : *volumes) GANTRY_ASSERT(volume.created >= Time() && volume.created <= time_max);
+  }
+  if (auto loaded = read(parse_load, bytes, refusal)) {
+    for (const std::string& image : loaded->images) GANTRY_ASSERT(!image.empty());
+    GANTRY_ASSERT(loaded->error.size() <= error_text_bytes_max);
+  }
+  read(parse_exec_state, bytes, refusal);
+  if (auto network = read(parse_network_info, bytes, refusal)) {
+    GANTRY_ASSERT(network->gateway.find('/') == std::string::npos);
+  }
   read(parse_wait, bytes, refusal);
   read(parse_networks, bytes, refusal);
   if (auto version = read(parse_version, bytes, refusal)) {

@@ -61,6 +61,16 @@ class FrameStream : public OutputStream {
   std::deque<Output> pieces_;  // of the last read, at most as much as that
 };
 
+class TerminalStream : public OutputStream {
+ public:
+  TerminalStream(std::shared_ptr<net::BodyReader> body, std::string what)
+      : body_(in_context(std::move(body), std::move(what))) {}
+  Async<Output> read() override { co_return Output{1, co_await body_->read_some()}; }
+
+ private:
+  std::shared_ptr<net::BodyReader> body_;
+};
+
 class RawBody : public net::BodyReader {
  public:
   explicit RawBody(std::shared_ptr<net::RawStream> stream) : stream_(std::move(stream)) {}
@@ -90,6 +100,14 @@ std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::BodyReader> bod
 
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::RawStream> stream, std::string what) {
   return decode_frames(std::make_shared<RawBody>(std::move(stream)), std::move(what));
+}
+
+std::shared_ptr<OutputStream> raw_output(std::shared_ptr<net::BodyReader> body, std::string what) {
+  return std::make_shared<TerminalStream>(std::move(body), std::move(what));
+}
+
+std::shared_ptr<OutputStream> raw_output(std::shared_ptr<net::RawStream> stream, std::string what) {
+  return raw_output(std::make_shared<RawBody>(std::move(stream)), std::move(what));
 }
 
 }  // namespace gantry::engine::docker

@@ -20,4 +20,8 @@ std::shared_ptr<net::BodyReader> in_context(std::shared_ptr<net::BodyReader> bod
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::BodyReader> body, std::string what);
 std::shared_ptr<OutputStream> decode_frames(std::shared_ptr<net::RawStream> stream, std::string what);
 
+/// The output of a terminal, which has no frames.
+std::shared_ptr<OutputStream> raw_output(std::shared_ptr<net::BodyReader> body, std::string what);
+std::shared_ptr<OutputStream> raw_output(std::shared_ptr<net::RawStream> stream, std::string what);
+
 }  // namespace gantry::engine::docker

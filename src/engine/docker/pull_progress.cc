@@ -59,7 +59,7 @@ Error pull_error(std::string_view image, int status, std::string_view reason) {
   if (status == 401 || status == 403 || has_any(reason, unauthorized_words)) {
     return Error(ErrorCode::not_authorized,
                  fmt::format("image {} not found, or unauthorized to pull it: {}", image, reason),
-                 "check the spelling; for a private image this node's engine must be logged in to the registry");
+                 "check the spelling; for a private image the agent needs the registry's credentials (--registries)");
   }
   if (status == 404 || has_any(reason, not_found_words)) {
     return Error(ErrorCode::not_found, fmt::format("image {} not found: {}", image, reason),
@@ -115,11 +115,16 @@ void PullProgress::take_line(std::string_view line, Duration uptime) {
     return;
   }
   const json::value* detail = object.if_contains("progressDetail");
-  if (status != "Downloading" || !detail || !detail->is_object()) return;
+  bool unpacks = status == "Extracting";
+  if ((status != "Downloading" && !unpacks) || !detail || !detail->is_object()) return;
   if (layers_.size() >= pull_layers_max && !layers_.contains(layer)) return;
   Layer& known = layers_[std::string(layer)];
-  known.bytes = count_at(detail->get_object(), "current");
-  known.bytes_total = count_at(detail->get_object(), "total");
+  if (unpacks) {
+    known.bytes_unpacked = count_at(detail->get_object(), "current");
+  } else {
+    known.bytes = count_at(detail->get_object(), "current");
+    known.bytes_total = count_at(detail->get_object(), "total");
+  }
   report_bytes(uptime);
 }
 
@@ -129,11 +134,15 @@ void PullProgress::report_bytes(Duration uptime) {
   if (!report_) return;
   double bytes = 0;
   double bytes_total = 0;
+  double bytes_unpacked = 0;
   for (const auto& [id, layer] : layers_) {
     bytes += static_cast<double>(layer.bytes);
     bytes_total += static_cast<double>(std::max(layer.bytes, layer.bytes_total));
+    bytes_unpacked += static_cast<double>(layer.bytes_unpacked);
   }
-  report_(fmt::format("downloaded {:.1f} of {:.1f} MB in {} layers", bytes / 1e6, bytes_total / 1e6, layers_.size()));
+  std::string unpacked = bytes_unpacked > 0 ? fmt::format(", unpacked {:.1f} MB", bytes_unpacked / 1e6) : "";
+  report_(fmt::format("downloaded {:.1f} of {:.1f} MB in {} layers{}", bytes / 1e6, bytes_total / 1e6, layers_.size(),
+                      unpacked));
 }
 
 }  // namespace gantry::engine::docker

@@ -32,6 +32,7 @@ class PullProgress {
   struct Layer {
     std::int64_t bytes = 0;
     std::int64_t bytes_total = 0;
+    std::int64_t bytes_unpacked = 0;  // of the same, compressed, bytes
   };
   void take_line(std::string_view line, Duration uptime);
   void report_bytes(Duration uptime);

@@ -15,6 +15,7 @@
 #include "server/api/handlers.h"
 #include "server/api/object_service.h"
 #include "server/api/pages.h"
+#include "server/api/shells.h"
 #include "server/auth/signed_url.h"
 
 namespace gantry::server {
@@ -233,6 +234,7 @@ Async<state::Artifact> find_target(Services& services, Call& call, bool latest) 
 
 /// Where the artifact's bytes are: a URL that needs no credentials.
 Async<std::string> content_url(Services& services, Call& call, const state::Artifact& artifact) {
+  if (auto shell = shell_page_url(services, call.request, artifact)) co_return std::move(*shell);
   if (artifact.type == state::StorageType::reference) co_return artifact.target;
   if (artifact.type == state::StorageType::object) {
     co_return co_await object_url(services, base_url(services, call.request), artifact_upload_name(artifact.id));

@@ -49,7 +49,7 @@ auth::TemporaryCredentials run_credentials(Services& services, const queue::Clai
   std::string task = claim.task.to_string();
   std::string run = fmt::format("{}/{}", task, claim.run);
   std::vector<std::string> scopes = {"queue:reclaim-task:" + run, "queue:resolve-task:" + run,
-                                     "queue:create-artifact:" + run};
+                                     "queue:create-artifact:" + run, "auth:current-scopes"};
   for (auto& scope : granted_scopes(definition)) scopes.push_back(std::move(scope));
   Time now = services.env.now();
   std::string name = fmt::format("task-client/{}/{}/on/{}/{}/until/{}", task, claim.run, group, worker,

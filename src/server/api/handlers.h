@@ -27,6 +27,7 @@ void add_artifact_routes(Router& router, Services& services);
 void add_object_routes(Router& router, Services& services);
 void add_log_routes(Router& router, Services& services);
 void add_node_routes(Router& router, Services& services);
+void add_shell_routes(Router& router, Services& services);
 void add_index_routes(Router& router, Services& services);
 void add_purge_cache_routes(Router& router, Services& services);
 void add_object_service_routes(Router& router, Services& services);

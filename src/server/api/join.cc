@@ -1,5 +1,5 @@
 // Machines become nodes: join tokens, the credentials that a token is exchanged for, and their renewal. What a node
-// gets lets it claim from its pool under its own name, and nothing else.
+// gets lets it claim from its pool under its own name and learn which caches are to be purged, and nothing else.
 #include "core/grid/join.h"
 
 #include <fmt/format.h>
@@ -29,7 +29,8 @@ wire::Enrolment enrol(Services& services, std::string task_queue, std::string wo
   enrolment.issued = grid::may_issue_at(services.commits.state(), client, services.env.now());
   enrolment.expires = enrolment.issued + grid::node_credentials_life;
   std::vector<std::string> scopes{"queue:claim-work:" + task_queue,
-                                  fmt::format("queue:worker-id:{}/{}", worker_group, worker_id)};
+                                  fmt::format("queue:worker-id:{}/{}", worker_group, worker_id),
+                                  "purge-cache:purge-requests::" + task_queue};
   auto issued =
       services.authenticator.issue_temporary(client, scopes, enrolment.issued - grid::node_credentials_backdate,
                                              enrolment.expires, auth::random_certificate_seed(services.env));

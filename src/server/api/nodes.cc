@@ -8,6 +8,7 @@
 #include "core/queue/resolve.h"
 #include "server/api/answers.h"
 #include "server/api/handlers.h"
+#include "server/shells.h"
 #include "wire/node_messages.h"
 
 namespace gantry::server {
@@ -98,6 +99,7 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   NodeLink& link = services.nodes[*id];
   link.last_poll = services.env.uptime();
   link.trouble = poll.trouble;
+  link.caches = std::move(poll.caches);
   if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
   Duration wait = poll.trouble.empty() ? node_poll_max : troubled_poll_max;
   Duration until = services.env.uptime() + std::min(wait, services.long_poll);
@@ -107,6 +109,7 @@ Async<net::Response> poll_node(Services& services, Call& call) {
     news.generation = services.commits.state().last_commit();
     news.cancel = not_its_own(services.commits.state(), *id, poll.holds);
     Duration left = until - services.env.uptime();
+    if (services.shells->has_news(*id)) break;
     if (!news.cancel.empty() || left <= Duration(0) || !services.may_wait() || poll.restarted) break;
     // Woken for a run that was claimed after this poll was sent: the next poll will hold it.
     if (woken) break;
@@ -118,7 +121,12 @@ Async<net::Response> poll_node(Services& services, Call& call) {
     SlowDisk slow_disk(services.env, link);
     co_await services.commits.settled(news.generation);
   }
-  co_return json_response(wire::to_json(news));
+  news.shells = services.shells->take_news(*id);
+  net::Response answer = json_response(wire::to_json(news));
+  if (!news.shells.empty()) {
+    answer.undelivered = [shells = services.shells, told = news.shells] { shells->put_back(told); };
+  }
+  co_return answer;
 }
 
 Async<net::Response> list_nodes(Services& services, Call& call) {
@@ -137,6 +145,27 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
     if (seen) out.field("lastPollMsAgo", (services.env.uptime() - link->second.last_poll).count());
     if (seen && !link->second.trouble.empty()) out.field("trouble", link->second.trouble);
     out.end_object();
+  });
+  out.end_array().end_object();
+  co_await services.commits.settled(state.last_commit());
+  co_return json_response(std::move(body));
+}
+
+/// As the nodes told in their last polls; what those told before the server started is not known.
+Async<net::Response> list_caches(Services& services, Call& call) {
+  call.require("gantry:list-caches");
+  std::string body;
+  JsonWriter out(body);
+  out.begin_object().key("caches").begin_array();
+  const state::State& state = services.commits.state();
+  state.table<state::Node>().for_each([&](const state::Node& node) {
+    auto link = services.nodes.find(node.id);
+    if (link == services.nodes.end()) return;
+    for (const wire::CacheSummary& cache : link->second.caches) {
+      out.begin_object().field("name", cache.name).field("taskQueueId", cache.task_queue);
+      out.field("node", node.name).field("nodeId", node.id.to_string()).field("instances", cache.instances);
+      out.field("inUse", cache.in_use).field("lastUsed", cache.last_used).end_object();
+    }
   });
   out.end_array().end_object();
   co_await services.commits.settled(state.last_commit());
@@ -170,6 +199,7 @@ void add_node_routes(Router& router, Services& services) {
   router.add({post, "/v1/nodes/:nodeId/poll", "pollNode", Dialect::native, bind(poll_node), true, {}});
   router.add({delete_, "/v1/nodes/:nodeId", "removeNode", Dialect::native, bind(remove_node), true, {}});
   router.add({get, "/v1/nodes", "listNodes", Dialect::native, bind(list_nodes), true, {}});
+  router.add({get, "/v1/caches", "listCaches", Dialect::native, bind(list_caches), true, {}});
 }
 
 }  // namespace gantry::server

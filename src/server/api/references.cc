@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "server/api/answers.h"
 #include "server/api/handlers.h"
+#include "wire/payload_keys.h"
 
 namespace gantry::server {
 namespace {
@@ -105,6 +106,7 @@ std::string schema_manifest() {
   JsonWriter out(text);
   out.begin_object().key("schemas").begin_array();
   for (const EmbeddedFile& file : embedded_schemas()) out.string(fmt::format("/schemas/{}", file.path));
+  out.string(fmt::format("/schemas/{}", wire::payload_schema_path));
   out.end_array().end_object();
   return text;
 }
@@ -128,6 +130,7 @@ class Documents {
  private:
   void fill() {
     for (const EmbeddedFile& file : embedded_schemas()) texts_.emplace(fmt::format("schemas/{}", file.path), file.text);
+    texts_[fmt::format("schemas/{}", wire::payload_schema_path)] = wire::payload_schema();
     texts_["schemas/manifest.json"] = schema_manifest();
     for (std::string_view service : services) {
       texts_[fmt::format("references/{}/v1/api.json", service)] = api_reference(router_, service);

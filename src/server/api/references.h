@@ -1,5 +1,6 @@
 // What the server offers, for programs: references of its services as Taskcluster publishes them, made from the table
-// of routes, and the JSON schemas of what they take and answer (folder schemas/, embedded).
+// of routes, and the JSON schemas of what they take and answer (folder schemas/, embedded), with that of payloads
+// (wire/payload_keys.h).
 #pragma once
 
 #include <span>

@@ -77,6 +77,7 @@ TEST_F(ReferencesTest, EverySchemaThatIsNamedIsThere) {
   for (const auto& path : document("/schemas/manifest.json").at("schemas").as_array())
     schemas.emplace(path.as_string());
   for (const auto& path : schemas) EXPECT_EQ(document(path).at("$id").as_string(), path + "#");
+  EXPECT_TRUE(schemas.contains("/schemas/docker-worker/v1/payload.json"));
   auto exists = [&](std::string_view service, std::string_view name) {
     return name.empty() || schemas.contains("/schemas/" + std::string(service) + "/v1/" + std::string(name) + ".json");
   };

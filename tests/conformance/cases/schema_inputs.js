@@ -6,7 +6,7 @@ import taskcluster from 'taskcluster-client';
 import { DocumentMaker } from '../lib/documents.js';
 import { test } from '../lib/harness.js';
 import { loadSchemas } from '../lib/recorder.js';
-import { createTask, definition, failure, newTaskQueue, queue, root, rootUrl } from '../lib/world.js';
+import { createTask, definition, failure, fromNow, nativeQueue, newTaskQueue, queue, root, rootUrl } from '../lib/world.js';
 
 const samplesOfEach = 5;
 const parallelMax = 8;
@@ -122,6 +122,47 @@ async function tryService(service) {
 for (const service of ['auth', 'index', 'object', 'purge-cache', 'queue', 'secrets']) {
   test(`schemas: what the ${service} service takes is what its schemas allow`, () => tryService(service));
 }
+
+/** What is wrong with the server's verdict on a payload; nothing if it is the validator's. */
+async function tryPayload(payload, validate, changes) {
+  const valid = validate(payload);
+  const why = valid ? 'nothing' : validate.errors.map(one => `${one.dataPath} ${one.message}`).join(', ').slice(0, 200);
+  let answer = { statusCode: 200 };
+  try {
+    await createTask(nativeQueue, { ...changes, payload });
+  } catch (error) {
+    answer = error;
+  }
+  const refused = answer.statusCode === 400 && answer.code === 'InputValidationError';
+  if (refused === !valid && answer.statusCode < 500) return undefined;
+  return `the schema complains of ${why}; the answer is ${answer.statusCode} ${answer.message?.split('\n')[0].slice(0, 200)}`;
+}
+
+test('schemas: what a payload may be for an agent of ours is what its schema allows', async () => {
+  const { ajv, documents } = await loadSchemas(rootUrl);
+  const id = '/schemas/docker-worker/v1/payload.json#';
+  const validate = ajv.getSchema(id);
+  const maker = new DocumentMaker(documents, seed);
+  // None of them runs: each waits for a task that nobody takes.
+  const dependency = await createTask(newTaskQueue());
+  const changes = { dependencies: [dependency], taskGroupId: taskcluster.slugid(), schedulerId: 'conformance',
+    expires: fromNow('3 days') };
+  const base = maker.sample(id);
+  await createTask(nativeQueue, { ...changes, payload: base });
+  const all = [base, ...Array.from({ length: samplesOfEach }, () => maker.sample(id, false)), ...maker.variants(id, base)];
+  const different = new Map(all.map(one => [JSON.stringify(one), one]));
+  const wrong = new Map();
+  await forEachOf(different, async ([text, payload]) => {
+    const complaint = await tryPayload(payload, validate, changes);
+    if (complaint) wrong.set(complaint, text.slice(0, documentShownMax));
+  });
+  console.log(`note: ${different.size} payloads from seed ${seed} (GANTRY_SEED repeats it)`);
+  const shown = [...wrong].slice(0, shownMax).map(([complaint, text]) => `${complaint}: ${text}`);
+  await queue.sealTaskGroup(changes.taskGroupId);
+  await queue.cancelTaskGroup(changes.taskGroupId);
+  await queue.cancelTask(dependency);
+  assert.equal(wrong.size, 0, shown.join('\n'));
+});
 
 // Not for the schema to say.
 test('schemas: a task names its queue in one of two ways, or in both alike', async () => {

@@ -129,7 +129,8 @@ test('claimWork returns the claim with its task', async () => {
   const until = Math.floor(Date.parse(takenUntil) / 1000);
   assert.equal(credentials.clientId, `task-client/${taskId}/0/on/${workerGroup}/${workerId}/until/${until}`);
   assert.deepEqual(JSON.parse(credentials.certificate).scopes.sort(), [
-    `queue:create-artifact:${taskId}/0`, `queue:reclaim-task:${taskId}/0`, `queue:resolve-task:${taskId}/0`]);
+    // The first is ours: agents ask what a task may do.
+    'auth:current-scopes', `queue:create-artifact:${taskId}/0`, `queue:reclaim-task:${taskId}/0`, `queue:resolve-task:${taskId}/0`]);
 });
 
 test('claimWork: highest priority first, then the oldest; at most `tasks`', async () => {

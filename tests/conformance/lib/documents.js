@@ -31,6 +31,14 @@ const fitting = new Map([
   ['^[a-zA-Z0-9._/-]*$', [`${letters}._/-`, 8]],
   ['^[a-zA-Z0-9_-]{22,66}$', [`${letters}_-`, 22]],
   ['^(https?://|ssh://|git@)', [letters, 8, 'https://']],
+  // Of payloads.
+  ['^[A-Za-z0-9._:@+][A-Za-z0-9._:@+/-]*$', [`${letters}._:@+/-`, 8, 'a']],
+  ['^[^\\u0000]*$', [`${letters} =ä\u{1}`, 8]],
+  ['^/[^\\u0000]*$', [`${letters} /.ä`, 8, '/']],
+  ["^[a-zA-Z0-9_!~*'()%-]+(\\.[a-zA-Z0-9_!~*'()%-]+)*$", [`${letters}_!~*'()%-`, 8]],
+  ['^https?://[\\x21-\\x7e]+$', [letters, 8, 'https://']],
+  ['^[A-Za-z0-9+/]+={0,2}$', [`${letters}+/`, 8]],
+  ['^([0-9]+\\.?[0-9]*|\\.[0-9]+)[kKmMgGtT]?([iI]?[bB])?$', ['0123456789', 9, '1']],
 ]);
 const edgesOfFormat = {
   'date-time': ['2026-02-28T23:59:59Z', '2027-01-31T12:00:00.123456Z', '2027-01-31T12:00:00+01:00', '2027-01-31t12:00:00z',
@@ -38,6 +46,8 @@ const edgesOfFormat = {
   uri: ['http://x', 'https://example.com/a?b=c#d', 'urn:x:y', 'nothing', '/relative', 'http://a b', ''],
   hostname: ['a.example', '127.0.0.1', '-a', 'a_b', 'a..b', 'x'.repeat(64), `${'x'.repeat(63)}.de`, ''],
 };
+const oddNames = ['', ' ', '/', 'a=b', 'a:b', 'a::b', ':::', 'a\u2028::', 'ä', 'a\n', '\u007F', 'a\u0000', 'n'.repeat(255), 'n'.repeat(256),
+  'n'.repeat(1024), 'n'.repeat(1025)];
 const oddTexts = ['', ' ', 'ä', '\u{1F600}', 'a\n', 'a/b', 'a.b', 'a*', '\u007F', '\u0001'];
 /** One of each kind; where it is the right kind it is just another value. */
 const kinds = [null, true, 0, 1.5, 'text', [], {}, ['text'], { key: 'value' }];
@@ -185,6 +195,11 @@ export class DocumentMaker {
     }
     if (typeof schema.additionalProperties === 'object') {
       for (const value of this.#variants(this.#at(id, schema.additionalProperties))) yield { ...whole, key: value };
+    }
+    if (schema.propertyNames) {
+      const [name, value] = Object.entries(whole)[0];
+      for (const odd of oddNames) yield { ...whole, [odd]: value };
+      for (const odd of oddNames) yield { [`${odd}${name}`]: value };
     }
     for (const count of [schema.maxProperties, schema.maxProperties + 1]) {
       if (count <= itemsMax) yield Object.fromEntries(Array.from({ length: count }, (_, i) => [`k${i}`, 'text']));

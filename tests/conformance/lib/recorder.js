@@ -1,6 +1,7 @@
 // Stands between the clients and the server, changes nothing, and holds every answer of the API against the schema that
 // the server's own references name for it.
 import http from 'node:http';
+import net from 'node:net';
 import { createRequire } from 'node:module';
 import Ajv from 'ajv';
 
@@ -103,6 +104,7 @@ export class Recorder {
     this.#methods = await loadMethods(this.#origin.origin);
     this.#server = http.createServer((request, response) => this.#forward(request, response));
     this.#server.keepAliveTimeout = 1000;
+    this.#server.on('upgrade', (request, socket, head) => this.#pass(request, socket, head));
     await new Promise(resolve => this.#server.listen(0, '127.0.0.1', resolve));
     return `http://127.0.0.1:${this.#server.address().port}`;
   }
@@ -115,6 +117,21 @@ export class Recorder {
   /** What was wrong with answers, each once. */
   get complaints() {
     return [...this.#complaints].slice(0, complaintsMax);
+  }
+
+  /** A WebSocket, byte for byte. */
+  #pass(request, socket, head) {
+    const onward = net.connect(this.#origin.port, this.#origin.hostname, () => {
+      const lines = [`${request.method} ${request.url} HTTP/1.1`];
+      for (let i = 0; i < request.rawHeaders.length; i += 2) lines.push(`${request.rawHeaders[i]}: ${request.rawHeaders[i + 1]}`);
+      onward.write(`${lines.join('\r\n')}\r\n\r\n`);
+      onward.write(head);
+      socket.pipe(onward).pipe(socket);
+    });
+    for (const [one, other] of [[socket, onward], [onward, socket]]) {
+      one.on('error', () => other.destroy());
+      one.on('close', () => other.destroy());
+    }
   }
 
   #forward(request, response) {

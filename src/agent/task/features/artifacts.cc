@@ -1,10 +1,12 @@
 // artifacts: uploads what payload.artifacts names from the stopped container (taskcluster.md 1.5). What is missing or
-// of another type becomes an error artifact and fails the task: a green task has what it promised.
+// of another type becomes an error artifact and, unless it is optional, fails the task: a green task has what it
+// promised.
 #include <algorithm>
 
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/task/artifact_upload.h"
 #include "agent/task/content_type.h"
 #include "agent/task/feature.h"
 #include "agent/task/one_line.h"
@@ -15,21 +17,6 @@ namespace gantry::agent {
 namespace {
 
 using wire::ArtifactSpec;
-
-std::string artifact_path(const RunContext& run, const std::string& name) {
-  return fmt::format("{}/artifacts/{}", queue_run_path(run.run), net::percent_encode(name));
-}
-
-/// Records the artifact; the URL to put its bytes to.
-Async<std::string> announce(RunContext& run, std::string name, std::string type, Time expires, std::int64_t bytes) {
-  std::string body;
-  JsonWriter out(body);
-  out.begin_object().field("storageType", "s3").field("expires", expires).field("contentType", type);
-  out.field("contentLength", bytes).end_object();
-  std::string answer = co_await run.server.post_json(run.signer, artifact_path(run, name), body, request_timeout);
-  json::value document = value_or_throw(parse_json(answer));
-  co_return std::string(document.at("putUrl").as_string());
-}
 
 Async<> announce_error(RunContext& run, std::string name, Time expires, std::string reason, std::string message) {
   std::string body;
@@ -54,7 +41,7 @@ class Artifacts : public Feature {
     std::vector<std::string> failed;
     for (const ArtifactSpec& spec : run.payload.artifacts) {
       bool uploaded = co_await upload_with_retries(run, spec);
-      if (!uploaded) failed.push_back(spec.name);
+      if (!uploaded && !spec.optional) failed.push_back(spec.name);
     }
     if (!failed.empty()) {
       throw Error(ErrorCode::not_found, fmt::format("artifacts missing: {}", fmt::join(failed, ", ")));
@@ -93,7 +80,11 @@ class Artifacts : public Feature {
     std::string text = missing
                            ? fmt::format("Artifact \"{}\" not found at \"{}\"", spec.name, spec.path)
                            : fmt::format("Artifact \"{}\" from \"{}\": {}", spec.name, spec.path, failure.message());
-    co_await run.log.error_line(one_line(text));
+    if (spec.optional) {
+      co_await run.log.line(one_line(text) + " (it is optional)");
+    } else {
+      co_await run.log.error_line(one_line(text));
+    }
     if (!missing && !wrong_type) co_return;
     std::string reason = missing ? "file-missing-on-worker" : "invalid-resource-on-worker";
     Duration delay = retry_delay_min;
@@ -115,7 +106,7 @@ class Artifacts : public Feature {
     auto archive = co_await run.engine.copy_out(run.container, spec.path);
     auto tar = std::make_shared<engine::TarReader>(archive);
     auto first = co_await tar->next();
-    bool directory = spec.type == ArtifactSpec::Type::directory;
+    bool directory = spec.type != ArtifactSpec::Type::file;
     auto wanted = directory ? engine::TarEntryType::directory : engine::TarEntryType::file;
     if (!first || first->type != wanted) {
       throw Error(ErrorCode::invalid_input, fmt::format("is not a {}", directory ? "directory" : "file"));
@@ -134,8 +125,8 @@ class Artifacts : public Feature {
   Async<> upload_entry(RunContext& run, std::shared_ptr<engine::TarReader> tar, std::string name, Time expires,
                        std::int64_t bytes) {
     std::string type = content_type_of(name);
-    std::string url = co_await announce(run, name, type, expires, bytes);
-    co_await run.server.put_url(std::move(url), type, engine::tar_entry_body(tar), bytes);
+    std::string url = co_await announce_artifact(run, name, type, expires, bytes);
+    co_await put_artifact(run, std::move(url), name, type, engine::tar_entry_body(tar), bytes);
   }
 };
 
