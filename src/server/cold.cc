@@ -9,8 +9,15 @@ namespace gantry::server {
 using state::TableId;
 
 namespace {
-constexpr int loads_max = 5;  // of one record for one request
+constexpr int loads_max = 20;        // of one record for one request
+constexpr int stable_tries_max = 5;  // to have several records in memory without a wait in between
+
+/// A record that is forgotten again each time before it is our turn: better no answer than a wrong one.
+Error forgotten_each_time() {
+  return Error(ErrorCode::unavailable, "the server could not keep all the records in memory that this needs",
+               "try again");
 }
+}  // namespace
 
 void KnownTasks::add(TaskId id, std::uint64_t sequence) {
   auto [entry, added] = sequences_.emplace(id.hash(), sequence);
@@ -84,6 +91,7 @@ Async<> ColdRecords::ensure_task(TaskId id) {
     bool exists = co_await load(id);
     if (!exists) co_return;
   }
+  if (!state_.table<state::Task>().find(id)) throw forgotten_each_time();
 }
 
 Async<> ColdRecords::ensure_artifacts(TaskId id) {
@@ -92,11 +100,11 @@ Async<> ColdRecords::ensure_artifacts(TaskId id) {
     if (!state_.table<state::Task>().find(id) || state_.artifacts_loaded(id)) co_return;
     co_await load(id);
   }
+  throw forgotten_each_time();
 }
 
 Async<> ColdRecords::ensure_tasks(std::vector<TaskId> ids) {
-  std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
-  for (TaskId id : ids) co_await ensure_task(id);
+  for (TaskId id : not_in_memory(std::move(ids))) co_await ensure_task(id);
 }
 
 Async<std::vector<store::Entry>> ColdRecords::scan(TableId table, std::optional<state::Key> after, std::size_t limit) {
@@ -118,7 +126,6 @@ Async<state::Value> ColdRecords::definition(std::uint64_t sequence) {
 }
 
 Async<std::vector<queue::DependencyFacts>> ColdRecords::facts_of(std::vector<TaskId> ids) {
-  std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
   if (ids.empty()) co_return std::vector<queue::DependencyFacts>();
   std::vector<std::pair<TaskId, std::vector<std::uint64_t>>> places;
   for (TaskId id : ids) places.emplace_back(id, known_.sequences(id));
@@ -134,7 +141,7 @@ Async<std::vector<queue::DependencyFacts>> ColdRecords::facts_of(std::vector<Tas
 }
 
 Async<> ColdRecords::ensure_group(TaskGroupId id) {
-  for (int tries = 0; tries < loads_max; ++tries) {
+  for (int tries = 0; tries < stable_tries_max; ++tries) {
     std::uint64_t loads = loads_;
     if (known_groups_.may_know(id)) co_await ensure<state::Group>(id);
     co_await ensure_task(id);
@@ -142,26 +149,32 @@ Async<> ColdRecords::ensure_group(TaskGroupId id) {
   }
 }
 
-bool ColdRecords::covers(const std::vector<queue::DependencyFacts>& facts,
-                         const std::vector<TaskId>& dependencies) const {
-  boost::unordered_flat_set<TaskId> told;
-  for (const auto& fact : facts) told.insert(fact.id);
-  return std::ranges::all_of(dependencies, [&](TaskId id) {
-    return state_.table<state::Task>().find(id) || told.contains(id) || !known_.may_know(id);
-  });
+std::vector<TaskId> ColdRecords::not_in_memory(std::vector<TaskId> ids) const {
+  std::erase_if(ids, [this](TaskId id) { return state_.table<state::Task>().find(id) || !known_.may_know(id); });
+  return ids;
 }
 
 Async<std::vector<queue::DependencyFacts>> ColdRecords::ensure_for_create(TaskId id, TaskGroupId group,
                                                                           std::vector<TaskId> dependencies) {
-  std::vector<queue::DependencyFacts> facts;
   for (int tries = 0; tries < loads_max; ++tries) {
-    facts = co_await facts_of(dependencies);
+    std::vector<TaskId> asked = not_in_memory(dependencies);
+    std::vector<queue::DependencyFacts> facts = co_await facts_of(asked);
     std::uint64_t loads = loads_;
     co_await ensure_group(group);
     co_await ensure_task(id);
-    if (loads_ == loads && covers(facts, dependencies)) break;
+    // An id that is known and not there is looked up again each time.
+    bool settled = loads_ == loads || tries + 1 >= stable_tries_max;
+    if (!settled) continue;
+    // One that was in memory may have been forgotten since it was not asked for. Both are in the definition's order.
+    auto at = asked.begin();
+    bool covered = true;
+    for (TaskId each : not_in_memory(dependencies)) {
+      at = std::find(at, asked.end(), each);
+      covered = covered && at != asked.end();
+    }
+    if (covered) co_return facts;
   }
-  co_return facts;
+  throw forgotten_each_time();
 }
 
 Async<bool> ColdRecords::load(TaskId id) {

@@ -115,10 +115,10 @@ class ColdRecords {
   static Loaded read_task(store::Store& store, TaskId id, const std::vector<std::uint64_t>& sequences);
   /// Artifacts, too. `sequences` of the task that is in memory, or with_task.
   static Loaded read(store::Store& store, TaskId id, bool with_task, const std::vector<std::uint64_t>& sequences);
+  /// Of those that are stored.
   Async<std::vector<queue::DependencyFacts>> facts_of(std::vector<TaskId> ids);
-  /// Whether each dependency that exists is in memory or among the facts: one may have been forgotten while the facts
-  /// were read.
-  bool covers(const std::vector<queue::DependencyFacts>& facts, const std::vector<TaskId>& dependencies) const;
+  /// Those that must be looked up.
+  std::vector<TaskId> not_in_memory(std::vector<TaskId> ids) const;
   /// False if there is no such task. If somebody else is loading it, waits for that and says true: look again.
   Async<bool> load(TaskId id);
 

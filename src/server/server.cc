@@ -177,7 +177,13 @@ void Server::on_change(const state::Change& change) {
   if (change.kind == Kind::task_resolved) shells_.end_run({change.task, change.run});
   auto watchers = services_.task_lines.find(change.task);
   if (watchers != services_.task_lines.end()) watchers->second.wake_all();
-  if (change.kind == Kind::task_resolved) wake_native_claims();  // room is what the first in line may wait for
+  if (change.kind != Kind::task_resolved) return;
+  wake_native_claims();  // room is what the first in line may wait for
+  // Or it was itself the first in line, past its deadline, and nobody could take those behind it.
+  for (const auto& [queue, line] : state_->pending_lines()) {
+    auto waiting = services_.claim_lines.find(queue);
+    if (waiting != services_.claim_lines.end() && !state_->is_native_queue(queue)) waiting->second.wake_one();
+  }
 }
 
 /// Claims for which there is a task in line that may fit now.

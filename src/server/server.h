@@ -30,10 +30,12 @@ struct ServerSettings {
   std::string log_directory;    // empty: no logs are kept (simulator)
   Duration long_poll = seconds(20);
   ExpirySettings expiry{};
-  std::size_t resolved_in_memory_max = 1'000;  // resolved tasks that stay in memory; older ones are read when needed
-  std::string pulse_url;                       // of the broker that events go to (parse_amqp_url); empty: none
-  std::optional<OutboxLimits> outbox_limits;   // default: by whether there is an output
-  std::int64_t event_log_bytes_max = 0;        // of these limits; 0: theirs
+  /// Resolved tasks that stay in memory; older ones are read when needed. With fewer than ten, requests that need
+  /// several may be refused as unavailable.
+  std::size_t resolved_in_memory_max = 1'000;
+  std::string pulse_url;                      // of the broker that events go to (parse_amqp_url); empty: none
+  std::optional<OutboxLimits> outbox_limits;  // default: by whether there is an output
+  std::int64_t event_log_bytes_max = 0;       // of these limits; 0: theirs
 };
 
 class Server : public net::Handler {

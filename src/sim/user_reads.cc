@@ -67,9 +67,9 @@ Async<> User::read_artifacts(TaskId id) {
     if (answer.again() || known_link || answer.status == expected) continue;
     world_.fail(fmt::format("artifact {} of task {}: {} instead of {}", name, id.to_string(), answer.status, expected));
   }
+  bool had_run = !world_.oracle.find(id)->runs.empty();
   Answer list = co_await api_.call(net::Method::get, task_path(id) + "/runs/0/artifacts", "", world_.root);
-  bool has_run = !world_.oracle.find(id)->runs.empty();
-  if (list.status == 404 && has_run) world_.oracle.saw_no_task(id, list.sent_us, "artifacts");
+  if (list.status == 404 && had_run) world_.oracle.saw_no_task(id, list.sent_us, "artifacts");
   for (const auto& [key, artifact] : artifacts) {
     if (key.first == 0 && list.ok() && list.body.find(key.second) == std::string::npos) {
       world_.fail(fmt::format("artifacts of task {}: {} is not listed", id.to_string(), key.second));

@@ -24,7 +24,7 @@ constexpr std::int64_t look_at_containers_every_us = 15 * second_us;
 /// At each look while larger work is under way.
 constexpr double crash_in_work_chance = 0.2;
 /// Small, so that most of what is resolved is read from the disk again; one of these by the seed.
-constexpr std::size_t resolved_in_memory_choices[] = {0, 1, 4, 15, 60};
+constexpr std::size_t resolved_in_memory_choices[] = {8, 12, 16, 30, 60};
 
 const std::string root_client = "root";
 const std::string root_token = "simulated-root-token";

@@ -167,6 +167,7 @@ def test_a_terminal():
         terminal.see(rb"\r\n50 140\r\n")
         terminal.type("echo now $((1+1)); sleep 100\n")
         terminal.see(rb"\r\nnow 2\r\n")
+        wait_for(lambda: "sleep 100" in dev.processes(task), 10, "it sleeps")
         terminal.type("\x03")  # ends the sleep, and neither this program nor the shell
         terminal.type("echo still $((40+2)) here\n")
         terminal.see(rb"\r\nstill 42 here\r\n")

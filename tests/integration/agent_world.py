@@ -260,6 +260,11 @@ class Dev:
             return [c for c in self.engine.of_task(task) if c["State"] == "running"]
         return wait_for(running, seconds, f"task {task} runs")[0]["Id"]
 
+    def processes(self, task):
+        """The command lines in its container, as `ps` shows them."""
+        answer = self.engine.call("GET", f"/containers/{self.engine.of_task(task)[0]['Id']}/top?ps_args=-eo%20pid,args")[1]
+        return "\n".join(words[-1] for words in answer["Processes"])
+
     def wait_resolved(self, task, seconds=60):
         wait_for(lambda: self.state(task) in ("completed", "failed", "exception"), seconds, f"task {task} ends")
         return self.task(task)

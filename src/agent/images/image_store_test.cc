@@ -195,6 +195,7 @@ struct Store : testing::Test {
   }
 
   void open(std::string_view registries_file) {
+    askers.clear();  // they hold images of the store that was
     if (store) env.run(store->stop());
     Registries registries;
     if (!registries_file.empty()) registries = value_or_throw(parse_registries(registries_file));

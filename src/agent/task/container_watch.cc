@@ -10,10 +10,11 @@ namespace gantry::agent {
 namespace {
 
 constexpr Duration retry_pause = seconds(1);
-constexpr Duration output_silence_max = seconds(10);  // of an exited container whose output has not ended
-constexpr Duration exit_follows_end = seconds(2);     // output ends, and then the engine tells the exit code
-constexpr Duration exit_follows_state = seconds(20);  // and so it does once a container is seen not to run
-constexpr Duration probe_prompt = seconds(2);         // an engine that is not being stopped takes a connection by then
+constexpr Duration output_silence_max = seconds(10);     // of an exited container whose output has not ended
+constexpr Duration silence_before_end_max = seconds(2);  // of a stream that is believed to be whole
+constexpr Duration exit_follows_end = seconds(2);        // output ends, and then the engine tells the exit code
+constexpr Duration exit_follows_state = seconds(20);     // and so it does once a container is seen not to run
+constexpr Duration probe_prompt = seconds(2);  // an engine that is not being stopped takes a connection by then
 constexpr int output_tries_after_exit = 3;
 
 }  // namespace
@@ -111,6 +112,7 @@ Async<> ContainerWatch::pump(std::shared_ptr<engine::OutputStream> output,
   for (;;) {
     engine::Output piece = co_await output->read();
     if (piece.bytes.empty()) co_return;
+    last_output_ = env_.uptime();
     output_bytes_ += static_cast<std::int64_t>(piece.bytes.size());
     output_news_.notify_all();
     std::int64_t& left = skip[static_cast<std::size_t>(piece.stream)];
@@ -129,7 +131,9 @@ Async<> ContainerWatch::pump(std::shared_ptr<engine::OutputStream> output,
 /// If the connection to the engine breaks, what is missing comes from the engine's own log. Docker ends a followed log
 /// with its container, at times before the last line: only one that is read after the exit is whole.
 Async<> ContainerWatch::copy_output(std::shared_ptr<engine::OutputStream> output) {
-  bool whole_at_end = output != nullptr;
+  bool attached = output != nullptr;
+  bool whole_at_end = attached;
+  last_output_ = env_.uptime();
   int tries_after_exit = 0;
   while (state_ == State::running || (state_ == State::exited && tries_after_exit++ < output_tries_after_exit)) {
     std::optional<Error> failure;
@@ -150,7 +154,9 @@ Async<> ContainerWatch::copy_output(std::shared_ptr<engine::OutputStream> output
       co_await env_.sleep(retry_pause);
       continue;
     }
-    // An engine that is killed ends its streams like a container that ends.
+    // An engine that is killed ends its streams like a container that ends. If nothing was heard for some time before
+    // that, it may be long ago, and this process may have stood still: then the engine's own log is asked, too.
+    if (std::exchange(attached, false) && env_.uptime() - last_output_ > silence_before_end_max) whole_at_end = false;
     co_await await_exit(exit_follows_end);
     output_whole_ = whole_at_end && state_ == State::exited;
     if (output_whole_) break;

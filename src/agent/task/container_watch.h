@@ -75,6 +75,7 @@ class ContainerWatch {
   bool output_ended_ = false;
   bool output_whole_ = false;
   std::int64_t output_bytes_ = 0;  // copied so far, to see whether more comes
+  Duration last_output_{};         // uptime
   Event output_news_;
 };
 
