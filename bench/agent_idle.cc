@@ -59,13 +59,7 @@ void measure(const Options& options, Report& report) {
   loop.run(make_token(client, token));
   AgentProcess agent(server, token);
   loop.run(run_tasks(client, options.quick ? 20 : 100));
-  rest(5);
-  double duration_s = options.quick ? 10 : 60;
-  double before = cpu_seconds(agent.process());
-  rest(duration_s);
-  double used = cpu_seconds(agent.process()) - before;
-  report.add("agent_idle_cpu_percent", 100 * used / duration_s, "%", "lower");
-  report.add("agent_idle_rss_mb", resident_mb(agent.process()), "MB", "lower");
+  report_rest(report, "agent_idle", agent.process(), options.quick ? 10 : 60);
 }
 
 }  // namespace

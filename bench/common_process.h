@@ -11,6 +11,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include "bench/common_report.h"
+
 namespace gantry::bench {
 
 /// User and system time of a process so far, in seconds.
@@ -37,6 +39,16 @@ inline double resident_mb(pid_t process) {
 inline void rest(double duration_s) {
   std::this_thread::sleep_for(
       std::chrono::duration<double>(duration_s));  // tidy: allow(clock) because it measures rest
+}
+
+/// `<name>_cpu_percent` and `<name>_rss_mb` of a process that has nothing to do for `duration_s`.
+inline void report_rest(Report& report, std::string_view name, pid_t process, double duration_s) {
+  rest(5);
+  double before = cpu_seconds(process);
+  rest(duration_s);
+  double used = cpu_seconds(process) - before;
+  report.add(fmt::format("{}_cpu_percent", name), 100 * used / duration_s, "%", "lower");
+  report.add(fmt::format("{}_rss_mb", name), resident_mb(process), "MB", "lower");
 }
 
 }  // namespace gantry::bench

@@ -14,13 +14,7 @@ void measure(const Options& options, Report& report) {
   DevServer server;
   World fill{env, wire::HawkSigner(server.credentials()), server.host(), server.port(), INT64_MAX, 0, 10'000};
   run_clients(fill);
-  rest(5);
-  double duration_s = options.quick ? 15 : 60;
-  double before = cpu_seconds(server.process());
-  rest(duration_s);
-  double used = cpu_seconds(server.process()) - before;
-  report.add("idle_cpu_percent", 100 * used / duration_s, "%", "lower");
-  report.add("idle_rss_mb", resident_mb(server.process()), "MB", "lower");
+  report_rest(report, "idle", server.process(), options.quick ? 15 : 60);
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ install_set() {
       echo clang-format-19 clang-tidy-19 libclang-rt-19-dev llvm-19=llvm-symbolizer-19
       echo libgtest-dev libgmock-dev librapidcheck-dev
       echo nodejs=node npm=npm tmux python3 shellcheck curl=curl rabbitmq-server docker-registry=docker-registry apache2-utils=htpasswd
-      echo zstd=zstd lz4=lz4 gnupg=gpg openssl=openssl chromium
+      echo zstd=zstd lz4=lz4 gnupg=gpg openssl=openssl iproute2=ip chromium
       ;;
     bench) echo libbenchmark-dev linux-perf=perf wrk python3 curl=curl ;;
     *) die "no package set '$1'" "it is one of: build runtime test bench" ;;

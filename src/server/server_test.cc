@@ -120,6 +120,23 @@ TEST_F(ServerTest, DeadlinesEndTasks) {
   EXPECT_EQ(runs(id), "exception deadline-exceeded");
 }
 
+TEST_F(ServerTest, ATaskPastItsDeadlineHoldsUpThoseBehindItNoLongerThanItIsThere) {
+  TaskId first = create();
+  json::object later = wire::task_json(env.now());
+  later["deadline"] = format_time(env.now() + hours(2));
+  TaskId second = create(later);
+  env.advance(minutes(59));
+  store.lock()->fail_next(store::Outcome::failed);  // its deadline is noticed a second late
+  env.advance(minutes(1) + milliseconds(500));
+  ASSERT_EQ(runs(first), "pending");
+  auto claiming = begin(claim_call());
+  Time begun = env.now();
+  Answer claimed = env.finish(claiming);
+  EXPECT_EQ(claimed.at("/tasks/0/status/taskId"), second.to_string()) << claimed.text;
+  EXPECT_EQ(runs(first), "exception deadline-exceeded");
+  EXPECT_LT(env.now() - begun, seconds(5)) << "it waited on although there was a task";
+}
+
 TEST_F(ServerTest, CancelIsAnsweredAndStays) {
   TaskId id = create();
   EXPECT_EQ(post(task_path(id) + "/cancel").at("/status/state"), "exception");

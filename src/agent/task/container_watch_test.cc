@@ -59,6 +59,19 @@ TEST(ContainerWatch, takes_what_is_missing_from_the_engines_log_when_the_connect
   EXPECT_EQ(world.watch.state(), State::running);
 }
 
+/// As after this process stood still while the container ended and then its engine was killed.
+TEST(ContainerWatch, reads_the_stored_log_where_the_connection_ends_after_a_silence) {
+  WatchWorld world;
+  world.begin();
+  world.attached->write(1, "first, ");
+  world.env.advance(seconds(60));
+  world.engine.stored = "first, and last";
+  world.engine.exit(0);
+  world.attached->end();
+  EXPECT_TRUE(world.env.run(world.watch.drain()));
+  EXPECT_EQ(world.text(), "first, and last");
+}
+
 TEST(ContainerWatch, reads_the_stored_log_once_more_where_a_followed_one_ends_early) {
   WatchWorld world;
   world.attached = nullptr;  // taken up after a restart
