@@ -12,12 +12,17 @@
 
 #include "agent/caches.h"
 #include "agent/devices.h"
+#include "agent/garbage.h"
 #include "agent/images/image_store.h"
+#include "agent/isolation.h"
 #include "agent/limits.h"
 #include "agent/proxy/task_proxy.h"
+#include "agent/queue_link.h"
 #include "agent/server_api.h"
 #include "agent/shell/shell_desk.h"
+#include "agent/task/side_container.h"
 #include "agent/task/task_run.h"
+#include "agent/taskcluster_queue.h"
 #include "base/log.h"
 #include "base/planted.h"
 
@@ -73,6 +78,7 @@ class Agent::Impl {
         signer_(std::make_shared<const wire::HawkSigner>(settings_.credentials)),
         scope_(env.executor(), "agent"),
         claims_(env.executor(), "agent: claims") {
+    server_.clock().tell();
     make_directory(settings_.data_directory);
     run_settings_.spool_directory = settings_.data_directory + "/spool";
     make_directory(run_settings_.spool_directory);
@@ -86,12 +92,14 @@ class Agent::Impl {
     run_settings_.network = network_name;
     run_settings_.log_bytes_max = settings_.log_bytes_max;
     run_settings_.allow_privileged = settings_.allow_privileged;
-    run_settings_.host_name = settings_.name;
+    run_settings_.host_name = settings_.public_name.empty() ? settings_.name : settings_.public_name;
     run_settings_.agent_signer = signer_;
     caches_.emplace(env_, *engine_, server_,
-                    CacheSettings{id_.to_string(), settings_.task_queue, settings_.data_directory + "/caches.json"});
+                    CacheSettings{id_.to_string(), settings_.task_queue, settings_.data_directory + "/caches.json",
+                                  settings_.observer});
     run_settings_.caches = &*caches_;
     proxy_.emplace(env_, *engine_, server_, network_name, settings_.data_directory + "/proxy-port");
+    if (!settings_.task_host.empty()) proxy_->be_away_from(settings_.task_host, settings_.proxy_address);
     run_settings_.proxy = &*proxy_;
     devices_.emplace(DeviceSettings{"", settings_.restrict_cpu});
     run_settings_.devices = &*devices_;
@@ -99,17 +107,37 @@ class Agent::Impl {
     run_settings_.secrets_key = settings_.secrets_key;
     images_.emplace(env_, *engine_, ImageStoreSettings{settings_.data_directory, settings_.registries});
     run_settings_.images = &*images_;
+    run_settings_.observer = settings_.observer;
+    if (!settings_.garbage.observer) settings_.garbage.observer = settings_.observer;
+    garbage_.emplace(env_, *engine_, *caches_, *images_, settings_.garbage,
+                     GarbagePlace{id_.to_string(), settings_.data_directory, run_settings_.spool_directory,
+                                  [this](wire::RunRef ref) { return runs_.contains(ref); },
+                                  [this] { return settings_.slots - running(); }});
+    run_settings_.registries = &settings_.registries;
+    set_up_surroundings();
     run_settings_.shells = &shells_;
     run_settings_.engine_away = [this] { engine_away(); };
+    if (settings_.foreign.enabled) {
+      server_.use_queue(make_taskcluster_queue(env_, server_, settings_.foreign, settings_.data_directory + "/claims"));
+    }
   }
 
-  void start() { scope_.spawn("main", main()); }
+  void start() {
+    tell(settings_.observer, "start", {{"workerId", settings_.worker_id}, {"taskQueueId", settings_.task_queue}});
+    scope_.spawn("main", main());
+  }
 
-  Async<> stop(bool abort) {
+  Async<> stop(OnStop how) {
     stopping_ = true;
     // First, or a run that is handed back would be claimed again.
     co_await stop_claiming();
-    if (abort) {
+    if (how == OnStop::finish) {
+      Duration until = env_.uptime() + settings_.finish_within;
+      while (!runs_.empty() && !handing_back_ && env_.uptime() < until) {
+        co_await slot_freed_.wait_for(env_, milliseconds(100));
+      }
+    }
+    if (how != OnStop::leave) {
       for (auto& [ref, run] : runs_) run->abort();
       Duration until = env_.uptime() + stop_patience;
       while (!runs_.empty() && env_.uptime() < until) co_await slot_freed_.wait_for(env_, milliseconds(100));
@@ -119,6 +147,8 @@ class Agent::Impl {
     co_await stop_claiming();
     co_await proxy_->stop();
     co_await images_->stop();
+    tell(settings_.observer, "exit");
+    co_await server_.queue().stop();
   }
 
   void use_credentials(const wire::HawkCredentials& credentials) {
@@ -126,10 +156,26 @@ class Agent::Impl {
     run_settings_.agent_signer = signer_;
   }
 
+  void hand_back() {
+    handing_back_ = true;
+    slot_freed_.notify_all();
+  }
+
   int running() const { return static_cast<int>(runs_.size()); }
+  std::uint64_t begun() const { return begun_; }
   bool ready() const { return ready_; }
 
  private:
+  void set_up_surroundings() {
+    SurroundingsSettings& wanted = settings_.surroundings;
+    run_settings_.dind_image = wanted.dind_image;
+    run_settings_.side_containers = wanted.side_containers;
+    run_settings_.side_directory = std::filesystem::absolute(settings_.data_directory).string() + "/side";
+    run_settings_.superseder_anywhere = wanted.superseder_anywhere;
+    if (wanted.firewall) isolation_.emplace(env_, *engine_, network_name);
+    run_settings_.isolation = isolation_ ? &*isolation_ : nullptr;
+  }
+
   /// Reaches the engine and the server, takes up what runs, then works.
   Async<> main() {
     co_await find_engine();
@@ -140,6 +186,7 @@ class Agent::Impl {
     scope_.spawn("poll", poll_server());
     scope_.spawn("claims", claim_tasks());
     scope_.spawn("upkeep", watch_engine());
+    scope_.spawn("garbage", garbage_->run());
   }
 
   Async<> find_engine() {
@@ -149,6 +196,7 @@ class Agent::Impl {
       try {
         engine_info_ = co_await engine_->info();
         co_await engine_->ensure_network(network_name);
+        if (isolation_) co_await isolation_->check();
       } catch (const Error& error) {
         failure = error;
       }
@@ -160,7 +208,10 @@ class Agent::Impl {
       co_await env_.sleep(start_retry);
     }
     trouble_.clear();
-    if (settings_.slots == 0) settings_.slots = std::max(2, 2 * engine_info_.cpus);
+    co_await garbage_->locate_disk(engine_info_.data_root);
+    if (settings_.slots == 0) {
+      settings_.slots = co_await garbage_->slots_with_room(std::max(2, 2 * engine_info_.cpus));
+    }
     if (settings_.restrict_cpu) settings_.slots = std::clamp(settings_.slots, 1, std::max(1, engine_info_.cpus));
     devices_->set_cpus(engine_info_.cpus);
     if (told) log_info("the container engine answers: {}", engine_info_.name);
@@ -168,11 +219,12 @@ class Agent::Impl {
 
   /// Lets people see why this node takes nothing. It holds what it held before it started: that is found out later.
   Async<> tell_trouble(bool tell_failure) {
+    if (!server_.queue().native()) co_return;
     wire::NodePoll poll = describe();
     poll.seen_generation = 0;
     std::optional<Error> failure;
     try {
-      co_await server_.post_json(signer_, poll_target(), wire::to_json(poll), long_poll_timeout);
+      co_await server_.queue().poll(signer_, id_, std::move(poll));
     } catch (const Error& error) {
       failure = error;
     }
@@ -195,12 +247,13 @@ class Agent::Impl {
     }
     std::set<std::string> spools;
     for (const auto& container : containers) {
+      if (container.labels.contains(side_label)) continue;  // once it is known which runs go on
       auto ref = run_of_labels(container.labels);
       if (ref) devices_->restore(*ref, container.labels);
       bool resumed = false;
       if (ref) resumed = co_await resume(*ref, container.id);
       if (!resumed) {
-        bool gone = co_await remove_quietly(container.id);
+        bool gone = co_await garbage_->remove_container(container.id);
         if (ref && gone) co_await caches_->release(*ref);
         if (ref && !gone) caches_->leave(*ref);
       } else {
@@ -210,7 +263,20 @@ class Agent::Impl {
     for (const auto& file : std::filesystem::directory_iterator(run_settings_.spool_directory)) {
       if (!spools.contains(file.path().filename())) std::filesystem::remove(file.path());
     }
+    co_await leave_side_containers(std::move(containers));
     if (!runs_.empty()) log_info("took up {} running task(s)", runs_.size());
+  }
+
+  /// Those of runs that do not go on.
+  Async<> leave_side_containers(std::vector<engine::ContainerSummary> containers) {
+    for (const auto& container : containers) {
+      auto beside = side_run_of_labels(container.labels);
+      bool left = container.labels.contains(side_label) && (!beside || !runs_.contains(*beside));
+      if (left) co_await garbage_->remove_container(container.id);
+    }
+    std::set<wire::RunRef> held;
+    for (const auto& [ref, run] : runs_) held.insert(ref);
+    clear_side_folders(run_settings_.side_directory, held);
   }
 
   Async<bool> resume(wire::RunRef ref, std::string container) {
@@ -218,9 +284,7 @@ class Agent::Impl {
     for (;;) {
       std::optional<Error> failure;
       try {
-        std::string answer =
-            co_await server_.post_json(signer_, native_run_path(ref) + "/resume", body, request_timeout);
-        json::value element = value_or_throw(parse_json(answer));
+        json::value element = co_await server_.queue().resume(signer_, ref, body);
         begin_run(read_claim(element), std::move(container));
         co_return true;
       } catch (const Error& error) {
@@ -248,6 +312,7 @@ class Agent::Impl {
     auto run =
         std::make_shared<TaskRun>(env_, *engine_, server_, run_settings_, std::move(claim), std::move(container));
     runs_[ref] = run;
+    ++begun_;
     scope_.spawn("task " + ref.task.to_string(), hold(run));
   }
 
@@ -274,7 +339,8 @@ class Agent::Impl {
     poll.cpus = engine_info_.cpus;
     poll.version = GANTRY_VERSION;
     poll.seen_generation = generation_;
-    poll.trouble = trouble_;
+    poll.trouble = trouble_.empty() ? garbage_->trouble() : trouble_;
+    poll.clock_ahead_ms = server_.clock().ahead().count();
     poll.caches = caches_->summary();
     for (const auto& [ref, run] : runs_) {
       // One that is being removed is not held: the server would answer at once that it must go, again and again.
@@ -282,8 +348,6 @@ class Agent::Impl {
     }
     return poll;
   }
-
-  std::string poll_target() const { return fmt::format("/v1/nodes/{}/poll", id_.to_string()); }
 
   Async<> first_poll() {
     bool told = false;
@@ -305,8 +369,8 @@ class Agent::Impl {
   Async<bool> poll_once(wire::NodePoll poll, bool tell) {
     std::optional<Error> failure;
     try {
-      std::string answer = co_await server_.post_json(signer_, poll_target(), wire::to_json(poll), long_poll_timeout);
-      take_news(value_or_throw(wire::parse_node_news(answer)));
+      wire::NodeNews news = co_await server_.queue().poll(signer_, id_, std::move(poll));
+      take_news(std::move(news));
     } catch (const Error& error) {
       failure = error;
     }
@@ -349,6 +413,11 @@ class Agent::Impl {
         co_await slot_freed_.wait_for(env_, seconds(1));
         continue;
       }
+      bool room = co_await garbage_->room_for_tasks();
+      if (!room) co_await slot_freed_.wait_for(env_, short_disk_interval);
+      // Meanwhile much may have happened.
+      free = settings_.slots - running();
+      if (!room || free <= 0 || !engine_answers_ || stopping_) continue;
       if (claim_token_.empty()) claim_token_ = TaskId::random(env_).to_string();
       claim_end_ = ClaimEnd::lost;
       claims_.spawn("claim", claim_some(std::min(free, claim_tasks_max)));
@@ -373,10 +442,8 @@ class Agent::Impl {
 
   Async<> claim_some(int tasks) {
     try {
-      std::string target = "/api/queue/v1/claim-work/" + settings_.task_queue;
-      std::string answer =
-          co_await server_.claim_work(signer_, target, worker_body(tasks), claim_token_, long_poll_timeout);
-      json::value document = value_or_throw(parse_json(answer));
+      json::value document =
+          co_await server_.queue().claim(signer_, settings_.task_queue, worker_body(tasks), claim_token_);
       const json::object* object = document.if_object();
       const json::value* claims = object ? object->if_contains("tasks") : nullptr;
       if (!claims || !claims->is_array()) throw Error(ErrorCode::invalid_input, "the server's answer has no tasks");
@@ -429,13 +496,15 @@ class Agent::Impl {
         std::set<wire::RunRef> still_there;
         auto containers = co_await engine_->list_containers(agent_label, id_.to_string());
         co_await engine_->ensure_network(network_name);
+        if (isolation_) co_await isolation_->check();
         if (engine_told_) log_info("the container engine answers again");
         engine_back();
         for (const auto& container : containers) {
           auto ref = run_of_labels(container.labels);
-          bool orphan = !ref || !runs_.contains(*ref);
+          auto beside = side_run_of_labels(container.labels);
+          bool orphan = beside ? !runs_.contains(*beside) : !ref || !runs_.contains(*ref);
           bool gone = false;
-          if (orphan && !planted(PlantedBug::orphans_stay)) gone = co_await remove_quietly(container.id);
+          if (orphan && !planted(PlantedBug::orphans_stay)) gone = co_await garbage_->remove_container(container.id);
           if (ref && !gone) still_there.insert(*ref);
         }
         std::erase_if(with_devices, [&](wire::RunRef ref) { return runs_.contains(ref) || still_there.contains(ref); });
@@ -456,18 +525,6 @@ class Agent::Impl {
     }
   }
 
-  /// Whether it is gone now.
-  Async<bool> remove_quietly(std::string container) {
-    std::optional<Error> failure;
-    try {
-      co_await engine_->remove_container(container);
-    } catch (const Error& error) {
-      failure = error;
-    }
-    if (failure) log_warning("cannot remove container {}: {}", container.substr(0, 12), failure->message());
-    co_return !failure;
-  }
-
   Env& env_;
   AgentSettings settings_;
   ServerApi server_;
@@ -478,7 +535,9 @@ class Agent::Impl {
   std::optional<ImageStore> images_;  // likewise; outlives the runs
   std::optional<TaskProxy> proxy_;    // likewise
   std::optional<DeviceStore> devices_;
-  std::optional<CacheStore> caches_;  // never empty: made with the agent's id
+  std::optional<Isolation> isolation_;  // none if it is not wanted
+  std::optional<CacheStore> caches_;    // never empty: made with the agent's id
+  std::optional<Garbage> garbage_;      // likewise
   ShellDesk shells_;
   engine::EngineInfo engine_info_;
   std::map<wire::RunRef, std::shared_ptr<TaskRun>> runs_;
@@ -494,6 +553,8 @@ class Agent::Impl {
   std::string claim_token_;  // of the claim whose answer has not come yet; empty: the next one is a new one
   bool ready_ = false;
   bool stopping_ = false;
+  bool handing_back_ = false;  // a stop that lets runs finish lets them no longer
+  std::uint64_t begun_ = 0;
   Scope scope_;
   Scope claims_;
 };
@@ -506,11 +567,15 @@ Agent::~Agent() = default;
 
 void Agent::start() { impl_->start(); }
 
-Async<> Agent::stop(bool abort) { co_await impl_->stop(abort); }
+Async<> Agent::stop(OnStop how) { co_await impl_->stop(how); }
+
+void Agent::hand_back() { impl_->hand_back(); }
 
 void Agent::use_credentials(const wire::HawkCredentials& credentials) { impl_->use_credentials(credentials); }
 
 int Agent::running() const { return impl_->running(); }
+
+std::uint64_t Agent::begun() const { return impl_->begun(); }
 
 bool Agent::ready() const { return impl_->ready(); }
 

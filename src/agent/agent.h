@@ -4,6 +4,7 @@
 // io_context thread only. Life: construct, start(), stop().
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -28,14 +29,17 @@ class Agent {
 
   /// Starts working; returns at once. An engine or a server that does not answer is waited for.
   void start();
-  /// Stops claiming. Running tasks are aborted and handed back as worker-shutdown if `abort`; otherwise their
-  /// containers are left running for the next start to adopt. Returns when all coroutines have ended.
-  Async<> stop(bool abort);
+  /// Stops claiming, then does with the running tasks as `how` says. Returns when all coroutines have ended.
+  Async<> stop(OnStop how);
+  /// While stop(OnStop::finish) waits: waits no longer, hands back what still runs.
+  void hand_back();
 
   /// For every request from now on.
   void use_credentials(const wire::HawkCredentials& credentials);
 
   int running() const;
+  /// Runs begun or taken up since the start.
+  std::uint64_t begun() const;
   /// False until the first poll was answered and the engine has been reached.
   bool ready() const;
 

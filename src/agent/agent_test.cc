@@ -64,7 +64,7 @@ struct AgentTest : testing::Test {
     agent->start();
   }
   ~AgentTest() override {
-    env.run(agent->stop(false));
+    env.run(agent->stop(OnStop::leave));
     agent.reset();
     set_log_sink(nullptr);
   }

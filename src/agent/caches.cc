@@ -17,6 +17,10 @@
 namespace gantry::agent {
 namespace {
 
+json::object run_fields(wire::RunRef run, const std::string& cache) {
+  return {{"name", cache}, {"taskId", run.task.to_string()}, {"runId", run.run}};
+}
+
 constexpr Duration end_soon_max = seconds(5);  // that a task waits for an instance whose container has ended
 constexpr Duration check_timeout = seconds(10);
 /// More than the server lets clocks differ by.
@@ -249,6 +253,24 @@ Async<> CacheStore::remove_condemned() {
   }
 }
 
+std::vector<CacheStore::Unused> CacheStore::unused() const {
+  std::vector<Unused> all;
+  for (const auto& [volume, instance] : instances_) {
+    bool may_go = instance.holders.empty() && !instance.condemned && !instance.being_removed;
+    if (may_go) all.push_back({volume, instance.cache, instance.used});
+  }
+  return all;
+}
+
+Async<bool> CacheStore::discard(std::string volume) {
+  auto found = instances_.find(volume);
+  if (found == instances_.end() || !found->second.holders.empty()) co_return false;
+  found->second.condemned = true;
+  co_await remember();
+  co_await remove_condemned();
+  co_return !instances_.contains(volume);
+}
+
 // Holding.
 
 CacheStore::Instance* CacheStore::held_by(wire::RunRef run, const std::string& cache) {
@@ -281,7 +303,7 @@ CacheStore::Instance& CacheStore::add_instance(const std::string& cache) {
   instance.volume = "gantry-cache-" + NodeId::random(env_).to_string();
   instance.task_queue = settings_.task_queue;
   instance.cache = cache;
-  instance.made = env_.now();
+  instance.made = server_.now();  // the server's requests to purge are compared with it
   used_ = true;
   std::string volume = instance.volume;
   return instances_.emplace(std::move(volume), std::move(instance)).first->second;
@@ -297,6 +319,7 @@ void CacheStore::hold(Instance& instance, wire::RunRef run) {
 void CacheStore::let_go(Instance& instance, wire::RunRef run) {
   instance.holders.erase(run);
   instance.used = env_.now();
+  unsaved_ = true;  // upkeep writes it down
   freed_.notify_all();
 }
 
@@ -312,8 +335,10 @@ Async<std::string> CacheStore::acquire(wire::RunRef run, std::string cache) {
   bool fresh = !instance;
   if (fresh) {
     log_debug("cache volume miss: \"{}\" for task {}", cache, run.task.to_string());
+    tell(settings_.observer, "cache volume miss", run_fields(run, cache));
     instance = &add_instance(cache);
   } else {
+    tell(settings_.observer, "cache volume hit", run_fields(run, cache));
     log_debug("cache volume hit: \"{}\" {} for task {}", cache, instance->volume, run.task.to_string());
   }
   hold(*instance, run);
@@ -335,7 +360,10 @@ Async<std::string> CacheStore::ensure_volume(std::string volume, wire::RunRef ru
     failure = std::current_exception();
   }
   if (!failure) {
-    if (fresh) log_info("cache volume created: \"{}\" {}", instance.cache, volume);
+    if (fresh) {
+      log_info("cache volume created: \"{}\" {}", instance.cache, volume);
+      tell(settings_.observer, "cache volume created", run_fields(run, instance.cache));
+    }
     co_return volume;
   }
   let_go(instance, run);

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "agent/observer.h"
 #include "agent/server_api.h"
 #include "base/json.h"
 #include "engine/engine.h"
@@ -37,7 +38,8 @@ inline constexpr std::size_t instances_max = 200;
 struct CacheSettings {
   std::string agent_id;
   std::string task_queue;
-  std::string file;  // remembers when instances were used last, and which are not to be used again
+  std::string file;     // remembers when instances were used last, and which are not to be used again
+  Observer observer{};  // told of hits and misses; may be null
 };
 
 class CacheStore {
@@ -73,6 +75,17 @@ class CacheStore {
   /// Now and then: removes what could not be removed before, finds what an engine that broke off has made or lost, and
   /// asks for purges if nobody has for long. Costs nothing while there are no caches. Throws nothing but cancellation.
   Async<> upkeep(Signer signer);
+
+  struct Unused {
+    std::string volume;
+    std::string cache;
+    Time used;
+  };
+  /// Instances that nobody holds and that may be used again.
+  std::vector<Unused> unused() const;
+  /// Removes one that is unused, for room on the disk. Whether it is gone now; false too if somebody holds it by now.
+  /// One that cannot be removed yet is not used again, and goes later. Throws nothing but cancellation.
+  Async<bool> discard(std::string volume);
 
   /// What there is, those used last first, caches_told_max at most.
   std::vector<wire::CacheSummary> summary() const;

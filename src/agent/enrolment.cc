@@ -71,7 +71,7 @@ Async<> keep_enrolled(ServerApi& server, std::string directory, NodeId node, wir
   std::string target = fmt::format("/v1/nodes/{}/renew", node.to_string());
   bool told = false;
   for (;;) {
-    Duration left = enrolment.renew_at() - env.now();
+    Duration left = enrolment.renew_at() - server.now();
     if (left > Duration(0)) {
       co_await env.sleep(std::min(left, renew_check));
       continue;

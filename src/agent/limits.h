@@ -25,4 +25,14 @@ inline constexpr std::size_t log_piece_bytes_max = 1u << 20;  // of one append
 inline constexpr std::int64_t upload_bytes_per_s_min = 256 * 1024;
 inline constexpr int claim_tasks_max = 32;
 
+/// For the last words of a run that is no longer ours.
+inline constexpr Duration last_words_timeout = seconds(5);
+
+// With the queue of a foreign Taskcluster.
+inline constexpr Duration foreign_claim_gap = seconds(5);         // between two claims that got nothing
+inline constexpr Duration foreign_poll_pause = seconds(20);       // there is no poll
+inline constexpr Duration log_look_interval = milliseconds(200);  // a live log's reader looks for more
+inline constexpr Duration log_drain_patience = seconds(5);        // for readers of a live log that has ended
+inline constexpr int log_readers_max = 64;                        // of all live logs together
+
 }  // namespace gantry::agent

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/queue_link.h"
 #include "base/json.h"
 #include "net/http_client.h"
 
@@ -42,11 +43,18 @@ Error answer_error(const net::IncomingResponse& response) {
 ServerApi::ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port,
                      bool tls, net::TlsFiles tls_files)
     : env_(env),
+      clock_(env),
       transport_(std::move(transport)),
       host_(std::move(host)),
       port_(port),
       tls_(tls),
-      tls_files_(std::move(tls_files)) {}
+      tls_files_(std::move(tls_files)) {
+  queue_ = make_native_queue(*this);
+}
+
+ServerApi::~ServerApi() = default;
+
+void ServerApi::use_queue(std::unique_ptr<QueueLink> queue) { queue_ = std::move(queue); }
 
 std::string ServerApi::root_url() const { return fmt::format("{}://{}:{}", tls_ ? "https" : "http", host_, port_); }
 
@@ -83,7 +91,7 @@ std::shared_ptr<net::Transport> ServerApi::transport_to(const std::string& base)
 void ServerApi::sign(net::OutgoingRequest& request, const Signer& signer) {
   if (!signer) return;
   wire::HawkTarget target{net::method_name(request.method), request.target, host_, port_};
-  request.headers.add("authorization", signer->header(target, env_.now(), wire::hawk_nonce(env_)));
+  request.headers.add("authorization", signer->header(target, now(), wire::hawk_nonce(env_)));
 }
 
 Async<net::OpenResponse> ServerApi::open(Signer signer, std::string url, Duration timeout) {
@@ -121,12 +129,30 @@ Async<std::string> ServerApi::call(Signer signer, net::Method method, std::strin
   request.target = std::move(target);
   request.headers.add("host", fmt::format("{}:{}", host_, port_));
   if (!body.empty()) request.headers.add("content-type", std::move(content_type));
-  sign(request, signer);
   request.body = std::move(body);
   request.timeout = timeout;
-  net::IncomingResponse response = co_await transport_->exchange(std::move(request));
+  net::OutgoingRequest again = request;
+  Duration ahead = clock_.ahead();
+  sign(request, signer);
+  net::IncomingResponse response = co_await exchange(std::move(request));
+  if (response.status == 401 && signer && clock_moved(ahead)) {
+    sign(again, signer);
+    response = co_await exchange(std::move(again));
+  }
   if (response.status >= 300) throw answer_error(response);
   co_return std::move(response.body);
+}
+
+Async<net::IncomingResponse> ServerApi::exchange(net::OutgoingRequest request) {
+  Duration sent = env_.uptime();
+  net::IncomingResponse response = co_await transport_->exchange(std::move(request));
+  clock_.heard(env_.uptime() - sent, response.headers.get("date"));
+  co_return response;
+}
+
+bool ServerApi::clock_moved(Duration ahead_before) const {
+  Duration by = clock_.ahead() - ahead_before;
+  return by >= clock_drift_min || by <= -clock_drift_min;
 }
 
 Async<std::string> ServerApi::post_json(Signer signer, std::string target, std::string body, Duration timeout) {

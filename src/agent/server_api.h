@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/server_clock.h"
 #include "base/env.h"
 #include "net/tls.h"
 #include "net/transport.h"
@@ -18,14 +19,24 @@ namespace gantry::agent {
 
 using Signer = std::shared_ptr<const wire::HawkSigner>;
 
+class QueueLink;
+
 class ServerApi {
  public:
   /// `host` and `port` as in the Host header. `tls`: the server is reached by https, and so are the URLs it gives out,
   /// with the same files.
   ServerApi(Env& env, std::shared_ptr<net::Transport> transport, std::string host, std::uint16_t port, bool tls = false,
             net::TlsFiles tls_files = {});
+  ServerApi(const ServerApi&) = delete;
+  ServerApi& operator=(const ServerApi&) = delete;
+  ~ServerApi();
 
-  /// The answer's body. Throws Error: what the server said, or unavailable / deadline_exceeded.
+  /// The queue behind this server: a native one, unless another was given before the first use.
+  QueueLink& queue() { return *queue_; }
+  void use_queue(std::unique_ptr<QueueLink> queue);
+
+  /// The answer's body. Throws Error: what the server said, or unavailable / deadline_exceeded. A request that is
+  /// refused because our clock is wrong is sent once more, with the server's time.
   Async<std::string> call(Signer signer, net::Method method, std::string target, std::string body,
                           std::string content_type, Duration timeout, net::Headers headers = {});
   Async<std::string> post_json(Signer signer, std::string target, std::string body, Duration timeout);
@@ -56,6 +67,10 @@ class ServerApi {
   Async<std::shared_ptr<net::WebSocket>> open_socket(Signer signer, std::string target, net::WebSocketLimits limits);
 
   Env& env() { return env_; }
+  const ServerClock& clock() const { return clock_; }
+  ServerClock& clock() { return clock_; }
+  /// The server's time, as far as its answers tell: for what is compared with times that the server gave.
+  Time now() const { return clock_.now(); }
   std::string root_url() const;
   /// "name:port", as in the Host header.
   std::string host_header() const;
@@ -65,8 +80,13 @@ class ServerApi {
  private:
   std::shared_ptr<net::Transport> transport_to(const std::string& base);
   void sign(net::OutgoingRequest& request, const Signer& signer);
+  Async<net::IncomingResponse> exchange(net::OutgoingRequest request);
+  /// Whether an answer has told that requests were signed with another time than the server's.
+  bool clock_moved(Duration ahead_before) const;
 
   Env& env_;
+  ServerClock clock_;
+  std::unique_ptr<QueueLink> queue_;
   std::shared_ptr<net::Transport> transport_;
   std::string host_;
   std::uint16_t port_;

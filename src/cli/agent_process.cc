@@ -13,15 +13,29 @@ std::string host_of(const net::Endpoint& endpoint) {
   return endpoint.host.find(':') == std::string::npos ? endpoint.host : "[" + endpoint.host + "]";
 }
 
-agent::AgentSettings agent_settings(const AgentProcessSettings& settings, wire::HawkCredentials credentials) {
+/// Of the engine; empty if it is this one.
+std::string other_machine(const std::string& engine_url) {
+  auto engine = net::parse_endpoint(engine_url);
+  if (!engine || engine.value().kind != net::Endpoint::Kind::tcp) return "";
+  const std::string& host = engine.value().host;
+  bool here = host == "localhost" || host == "::1" || host.starts_with("127.");
+  return here ? "" : host;
+}
+
+agent::AgentSettings agent_settings(const AgentProcessSettings& settings, agent::Observer observer,
+                                    wire::HawkCredentials credentials) {
   agent::AgentSettings agent = settings.agent;
   agent.server_host = host_of(settings.server);
   agent.server_port = static_cast<std::uint16_t>(settings.server.port);
   agent.server_tls = settings.server.tls;
   agent.tls_files = settings.server.tls_files;
   agent.credentials = std::move(credentials);
+  agent.observer = std::move(observer);
+  if (agent.task_host.empty()) agent.task_host = other_machine(settings.engine_url);
   return agent;
 }
+
+}  // namespace
 
 AgentProcessSettings under(AgentProcessSettings settings, const wire::Enrolment& enrolment) {
   settings.agent.task_queue = enrolment.task_queue;
@@ -30,15 +44,14 @@ AgentProcessSettings under(AgentProcessSettings settings, const wire::Enrolment&
   return settings;
 }
 
-}  // namespace
-
 AgentProcess::AgentProcess(Env& env, AgentProcessSettings settings, wire::HawkCredentials credentials)
     : env_(env),
       settings_(std::move(settings)),
       transport_(net::make_http_client(env, settings_.server)),
       engine_(engine::make_docker_engine(env, settings_.engine_url)),
-      agent_(
-          std::make_unique<agent::Agent>(env, agent_settings(settings_, std::move(credentials)), transport_, engine_)),
+      events_(env, settings_.agent),
+      agent_(std::make_unique<agent::Agent>(env, agent_settings(settings_, events_.observer(), std::move(credentials)),
+                                            transport_, engine_)),
       scope_(env.executor(), "agent process") {}
 
 AgentProcess::AgentProcess(Env& env, AgentProcessSettings settings, wire::Enrolment enrolment)
@@ -47,6 +60,7 @@ AgentProcess::AgentProcess(Env& env, AgentProcessSettings settings, wire::Enrolm
 }
 
 void AgentProcess::start() {
+  events_.start();
   agent_->start();
   scope_.spawn("engine check", check_engine());
   if (enrolment_) scope_.spawn("renewal", renew());
@@ -73,10 +87,12 @@ Async<> AgentProcess::check_engine() {
   say("        start Docker, or name another engine with --engine or DOCKER_HOST");
 }
 
-Async<> AgentProcess::stop() {
+Async<> AgentProcess::stop(agent::OnStop how) {
+  // Last, for tasks that are to finish need credentials that are renewed.
+  co_await agent_->stop(how);
   scope_.cancel();
   co_await scope_.join();
-  co_await agent_->stop(settings_.abort_tasks);
+  co_await events_.stop();
 }
 
 std::shared_ptr<agent::ServerApi> server_api(Env& env, const net::Endpoint& server) {

@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "agent/enrolment.h"
+#include "cli/agent_events.h"
 #include "net/http_client.h"
 
 namespace gantry::cli {
@@ -16,7 +17,6 @@ struct AgentProcessSettings {
   agent::AgentSettings agent;  // server_*, tls_files and credentials come from below
   net::Endpoint server;
   std::string engine_url;
-  bool abort_tasks = false;  // on stop
 };
 
 class AgentProcess {
@@ -27,7 +27,9 @@ class AgentProcess {
   AgentProcess(Env& env, AgentProcessSettings settings, wire::Enrolment enrolment);
 
   void start();
-  Async<> stop();
+  Async<> stop(agent::OnStop how);
+  AgentEvents& events() { return events_; }
+  agent::Agent& agent() { return *agent_; }
 
  private:
   Async<> check_engine();
@@ -38,9 +40,13 @@ class AgentProcess {
   std::optional<wire::Enrolment> enrolment_;
   std::shared_ptr<net::Transport> transport_;
   std::shared_ptr<engine::Engine> engine_;
+  AgentEvents events_;
   std::unique_ptr<agent::Agent> agent_;
   Scope scope_;
 };
+
+/// The settings of a worker that is enrolled like this.
+AgentProcessSettings under(AgentProcessSettings settings, const wire::Enrolment& enrolment);
 
 /// The server for requests that are not the agent's own.
 std::shared_ptr<agent::ServerApi> server_api(Env& env, const net::Endpoint& server);

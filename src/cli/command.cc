@@ -63,6 +63,10 @@ std::vector<std::pair<std::string, std::string>> Arguments::pairs(std::string_vi
   return pairs;
 }
 
+void Arguments::give(std::string_view name, std::string value) {
+  options_.push_back({option(name).name, std::move(value)});
+}
+
 std::string Arguments::argument(std::string_view name) const {
   auto values = arguments(name);
   return values.empty() ? std::string() : values.front();
@@ -89,6 +93,7 @@ std::string_view group_summary(std::string_view word) {
   if (word == "role") return "Name sets of scopes";
   if (word == "secret") return "Keep what only some may read";
   if (word == "task") return "Create tasks, look at them, cancel them";
+  if (word == "settings") return "Look at an agent's settings, find mistakes in them";
   if (word == "schema") return "Show what tasks may say, for programs";
   if (word == "group") return "Look at all tasks of a group, seal it, cancel it";
   return {};

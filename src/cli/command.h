@@ -77,6 +77,9 @@ class Arguments {
   Duration duration(std::string_view option) const;
   std::vector<std::pair<std::string, std::string>> pairs(std::string_view option) const;
 
+  /// As if it had been typed after all else; the value must be one that the option allows.
+  void give(std::string_view option, std::string value);
+
   /// Empty if an optional argument was not given.
   std::string argument(std::string_view name) const;
   std::vector<std::string> arguments(std::string_view name) const;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "cli/agent_life.h"
 #include "cli/agent_process.h"
 #include "cli/client.h"
 #include "cli/interrupt.h"
@@ -41,13 +42,13 @@ void Dev::start_agent() {
   process.agent.slots = settings_.slots;
   process.agent.registries = settings_.registries;
   process.agent.allow_privileged = settings_.allow_privileged;
+  process.agent.surroundings = settings_.surroundings;
   process.agent.signing_key = settings_.signing_key;
   process.agent.secrets_key = settings_.secrets_key;
   process.agent.restrict_cpu = settings_.restrict_cpu;
   if (settings_.log_bytes_max > 0) process.agent.log_bytes_max = settings_.log_bytes_max;
   process.server = server_.endpoint();
   process.engine_url = settings_.engine_url;
-  process.abort_tasks = settings_.abort_tasks;
   agent_ = std::make_unique<AgentProcess>(env_, std::move(process), server_.root());
   agent_->start();
 }
@@ -68,6 +69,7 @@ void Dev::greet() const {
 
 Async<int> Dev::run(Interrupts& interrupts) {
   server_.open();
+  prepare_signals(settings_.on_stop, interrupts);
   std::exception_ptr failure;
   try {
     server_.start();
@@ -77,8 +79,8 @@ Async<int> Dev::run(Interrupts& interrupts) {
   } catch (...) {
     failure = std::current_exception();
   }
-  if (!failure) say(settings_.abort_tasks ? "gantry: stopping, running tasks are aborted" : "gantry: stopping");
-  if (agent_) co_await agent_->stop();
+  if (!failure) say(stopping_line(settings_.on_stop));
+  if (agent_) co_await stop_agent(env_, *agent_, settings_.on_stop, interrupts);
   co_await server_.stop(stop_grace);
   if (failure) std::rethrow_exception(failure);
   co_return exit_ok;

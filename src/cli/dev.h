@@ -6,6 +6,7 @@
 
 #include "agent/images/registries.h"
 #include "agent/openpgp.h"
+#include "agent/settings.h"
 #include "agent/signing_key.h"
 #include "cli/credentials.h"
 #include "cli/server_process.h"
@@ -24,10 +25,11 @@ struct DevSettings {
   std::int64_t log_bytes_max = 0;  // 0: the agent's default
   agent::Registries registries;
   bool allow_privileged = false;
+  agent::SurroundingsSettings surroundings;
   std::shared_ptr<const agent::SigningKey> signing_key;  // null: tasks with chainOfTrust are refused
   std::shared_ptr<const agent::OpenPgpKey> secrets_key;  // null: tasks with encryptedEnv are refused
   bool restrict_cpu = false;
-  bool abort_tasks = false;
+  agent::OnStop on_stop = agent::OnStop::leave;
 };
 
 /// Until SIGINT or SIGTERM. Throws Error if it cannot start.

@@ -14,12 +14,13 @@ namespace {
 constexpr int signal_exit_base = 128;
 
 std::atomic<int> signals_seen = 0;
+std::atomic<int> signals_asking = 1;
 std::atomic<int> wake_descriptor = -1;
 
 /// Async-signal-safe: an atomic, write() and _exit() only.
 void on_signal(int number) {
   int saved = errno;
-  if (signals_seen.fetch_add(1) > 0) ::_exit(signal_exit_base + number);
+  if (signals_seen.fetch_add(1) >= signals_asking) ::_exit(signal_exit_base + number);
   char byte = 1;
   [[maybe_unused]] ssize_t wrote = ::write(wake_descriptor.load(), &byte, 1);
   errno = saved;
@@ -53,14 +54,20 @@ Interrupts::~Interrupts() {
   ::close(pipe_->ends[1]);
 }
 
-bool Interrupts::requested() const { return signals_seen > 0; }
+int Interrupts::count() const { return signals_seen; }
 
-Async<> Interrupts::wait(Env& env) {
+void Interrupts::let_ask(int signals) { signals_asking = signals; }
+
+Async<> Interrupts::wait(Env& env, int signals) {
   using Descriptor = asio::posix::basic_stream_descriptor<Executor>;
-  if (requested()) co_return;
+  if (count() >= signals) co_return;
   // A copy: the descriptor object closes what it was given.
   Descriptor readable(env.executor(), ::fcntl(pipe_->ends[0], F_DUPFD_CLOEXEC, 0));
-  co_await readable.async_wait(Descriptor::wait_read, use_async);
+  while (count() < signals) {
+    co_await readable.async_wait(Descriptor::wait_read, use_async);
+    char bytes[16];
+    [[maybe_unused]] ssize_t got = ::read(pipe_->ends[0], bytes, sizeof bytes);
+  }
 }
 
 }  // namespace gantry::cli

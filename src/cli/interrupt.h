@@ -1,5 +1,5 @@
-// Ctrl-C and SIGTERM as the command line treats them: the first one asks, the second SIGINT (and the second SIGTERM)
-// ends the program at once, whatever it is doing.
+// Ctrl-C and SIGTERM as the command line treats them: the first one asks, the second ends the program at once, whatever
+// it is doing. A command that has two things to be asked for takes the second one, too, and the third ends it.
 #pragma once
 
 #include <memory>
@@ -17,9 +17,13 @@ class Interrupts {
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
 
-  bool requested() const;
-  /// Until the first signal has come.
-  Async<> wait(Env& env);
+  bool requested() const { return count() > 0; }
+  /// Signals so far.
+  int count() const;
+  /// So many signals ask; the next one ends the program.
+  void let_ask(int signals);
+  /// Until so many signals have come.
+  Async<> wait(Env& env, int signals = 1);
 
  private:
   struct Pipe;

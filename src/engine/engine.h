@@ -20,6 +20,12 @@ struct Output {
   std::string bytes;  // empty at the end
 };
 
+/// A file's content and length.
+struct OpenFile {
+  std::shared_ptr<net::BodyReader> body;
+  std::int64_t bytes = 0;
+};
+
 /// Output of a container as it comes. The order of the two streams is that of arrival; each stream alone is exact, so
 /// whoever reads again from the start skips by stream.
 class OutputStream {
@@ -63,6 +69,7 @@ struct ContainerSpec {
   std::vector<std::string> capabilities_add = {};  // "SYS_PTRACE"
   std::vector<std::string> capabilities_drop = {};
   bool privileged = false;                                            // all of the machine; may gain privileges too
+  bool all_system_calls = false;                                      // no filter of system calls
   std::vector<std::pair<std::string, std::string>> extra_hosts = {};  // name, address
   std::int64_t shm_bytes = 0;                                         // of /dev/shm; 0: the engine's default
   std::string cpuset = {};                                            // "0-2,5"; empty: all
@@ -120,8 +127,9 @@ struct RegistryLogin {
 };
 
 struct NetworkInfo {
-  std::string gateway;  // the machine's address there; empty if it has none
-  std::string subnet;   // "172.18.0.0/16"
+  std::string gateway;      // the machine's address there; empty if it has none
+  std::string subnet;       // "172.18.0.0/16"
+  std::string bridge = {};  // the interface that the machine has for it; empty: not known
 };
 
 struct ExecSpec {
@@ -221,6 +229,10 @@ class Engine {
   virtual Async<> remove_container(std::string id) = 0;
   /// A tar archive of `path` inside the container; not_found if it is not there.
   virtual Async<std::shared_ptr<net::BodyReader>> copy_out(std::string id, std::string path) = 0;
+  /// A file that a container which has ended wrote, much faster than by an archive; nothing if this engine cannot do
+  /// that for this path (there is no such plain file, it leads through a link or a mount, the engine is on another
+  /// machine): copy_out() then says what is there.
+  virtual Async<std::optional<OpenFile>> open_file(std::string, std::string) { co_return std::nullopt; }
   /// Unpacks a tar archive of `bytes` bytes (-1: not known) into a directory that is in the container, running or not;
   /// not_found if it is not there.
   virtual Async<> copy_in(std::string id, std::string directory, std::shared_ptr<net::BodyReader> tar,

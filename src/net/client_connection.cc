@@ -6,6 +6,7 @@
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
+#include "net/local_address.h"
 #include "net/text.h"
 
 namespace gantry::net {
@@ -90,6 +91,14 @@ Async<> secure(std::shared_ptr<ClientConnection> connection, Endpoint endpoint, 
   throw connection->channel.tls()->client_error(endpoint.to_string());
 }
 
+void refuse_local_addresses(const Endpoint& endpoint, const std::vector<AnyEndpoint>& addresses) {
+  for (const AnyEndpoint& address : addresses) {
+    if (!is_local_address(*address.data())) continue;
+    throw Error(ErrorCode::not_authorized,
+                fmt::format("{} is an address of this machine, or a link-local one", endpoint.to_string()));
+  }
+}
+
 std::string chunk_head(std::size_t bytes) { return fmt::format(FMT_COMPILE("{:x}\r\n"), bytes); }
 
 }  // namespace
@@ -99,6 +108,8 @@ Async<std::shared_ptr<ClientConnection>> connect(Env& env, Endpoint endpoint, st
   Resolved resolved = co_await addresses_of(env, endpoint, deadline);
   IoError error = resolved.error;
   if (!error && resolved.endpoints.empty()) error = asio::error::host_not_found;
+  // Those that it will connect to are looked at, not the name: that may mean something else the next time.
+  if (endpoint.elsewhere_only) refuse_local_addresses(endpoint, resolved.endpoints);
   for (const auto& address : resolved.endpoints) {
     auto socket = std::make_shared<StreamSocket>(env.executor());
     deadline.breaks_off([socket] {

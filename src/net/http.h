@@ -41,7 +41,8 @@ class Headers {
 class BodyReader {
  public:
   virtual ~BodyReader() = default;
-  /// The next bytes, at most about 64 KB; empty at the end. Throws Error if the peer went away or was too slow.
+  /// The next bytes, mostly some 64 KB and 256 KB at most; empty at the end. Throws Error if the peer went away or was
+  /// too slow.
   virtual Async<std::string> read_some() = 0;
   /// Says that `bytes` more of what was read stay in memory until the request is answered. Throws Error(unavailable) if
   /// that is too much for all requests together (net/http_server.h).

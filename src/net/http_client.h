@@ -16,6 +16,9 @@ struct Endpoint {
   std::string path;  // unix_socket
   bool tls = false;  // tcp: https
   TlsFiles tls_files;
+  /// tcp: connects to no address of this machine and to none that means something else to each machine
+  /// (net/local_address.h): for URLs from those who must not get at what this machine can reach.
+  bool elsewhere_only = false;
 
   /// What goes into the Host header.
   std::string host_header() const;

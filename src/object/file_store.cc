@@ -65,36 +65,58 @@ class TempFile {
   bool kept_ = false;
 };
 
-class FileBody : public net::BodyReader {
+/// Appends to a file on the blocking pool while its owner gathers what comes next.
+class WriteBehind {
  public:
-  FileBody(Env& env, std::shared_ptr<File> file, std::int64_t offset, std::int64_t bytes)
-      : env_(env), file_(std::move(file)), offset_(offset), bytes_left_(bytes) {}
+  WriteBehind(Env& env, std::shared_ptr<File> file) : env_(env), state_(std::make_shared<State>(std::move(file))) {}
 
-  Async<std::string> read_some() override {
-    if (buffer_at_ == buffer_.size()) {
-      if (bytes_left_ == 0) co_return std::string();
-      auto bytes = static_cast<std::size_t>(std::min<std::int64_t>(bytes_left_, read_piece_bytes));
-      buffer_ =
-          co_await env_.blocking([file = file_, offset = offset_, bytes] { return file->read_at(offset, bytes); });
-      buffer_at_ = 0;
-      if (buffer_.size() != bytes) {
-        throw Error(ErrorCode::corrupt, fmt::format("{} is shorter than its trailer says", file_->path()));
+  /// Begins to write as soon as the last bytes are written. Throws what writing those threw.
+  Async<> write(std::string bytes) {
+    co_await settle();
+    state_->busy = true;
+    auto append = [state = state_, bytes = std::move(bytes)] {
+      try {
+        state->append(bytes);
+      } catch (...) {
+        state->failure = std::current_exception();
       }
-      offset_ += static_cast<std::int64_t>(bytes);
-      bytes_left_ -= static_cast<std::int64_t>(bytes);
-    }
-    std::string piece = buffer_.substr(buffer_at_, body_piece_bytes);
-    buffer_at_ += piece.size();
-    co_return piece;
+    };
+    env_.run_blocking([append = std::move(append), state = state_, where = env_.executor(),
+                       work = asio::make_work_guard(env_.executor())]() mutable {
+      append();
+      asio::post(where, [state = std::move(state)] {
+        state->busy = false;
+        state->written.notify_all();
+      });
+    });
+  }
+
+  /// Until all is written.
+  Async<> settle() {
+    auto state = state_;
+    while (state->busy) co_await state->written.wait();
+    if (state->failure) std::rethrow_exception(state->failure);
   }
 
  private:
+  struct State {
+    explicit State(std::shared_ptr<File> f) : file(std::move(f)) {}
+    void append(const std::string& bytes) {
+      file->append(bytes);
+      since_begun += bytes.size();
+      if (since_begun < write_back_bytes) return;
+      file->begin_writing_back();
+      since_begun = 0;
+    }
+    std::shared_ptr<File> file;
+    std::size_t since_begun = 0;  // bytes since the system was last told to write to the disk
+    std::exception_ptr failure;
+    bool busy = false;
+    Event written;
+  };
+
   Env& env_;
-  std::shared_ptr<File> file_;
-  std::int64_t offset_;
-  std::int64_t bytes_left_;
-  std::string buffer_;
-  std::size_t buffer_at_ = 0;
+  std::shared_ptr<State> state_;
 };
 
 struct Opened {
@@ -214,6 +236,7 @@ Async<> FileStore::put(std::string name, ObjectInfo info, std::shared_ptr<net::B
   TempFile temp(env_, new_temp_path());
   auto file = co_await env_.blocking([path = temp.path()] { return open_file(path, OpenMode::create_new); });
   info.bytes = 0;
+  WriteBehind disk(env_, file);
   std::string pending;
   while (true) {
     std::string piece = co_await body->read_some();
@@ -224,12 +247,16 @@ Async<> FileStore::put(std::string name, ObjectInfo info, std::shared_ptr<net::B
                   fmt::format("object \"{}\" was announced with {} bytes and {} {}", name, bytes_expected,
                               ended ? "ended after" : "has at least", info.bytes));
     }
-    pending += piece;
-    if (ended || pending.size() >= write_piece_bytes) {
-      co_await env_.blocking([file, bytes = std::exchange(pending, {})] { file->append(bytes); });
+    if (pending.empty()) {
+      pending = std::move(piece);
+      pending.reserve(write_piece_bytes);
+    } else {
+      pending += piece;
     }
+    if (ended || pending.size() >= write_piece_bytes) co_await disk.write(std::exchange(pending, {}));
     if (ended) break;
   }
+  co_await disk.settle();
   std::string path = path_of(name);
   co_await env_.blocking(
       [file, path, trailer = Trailer{std::move(name), std::move(info)}] { publish(*file, trailer, path); });
@@ -263,7 +290,7 @@ Async<OpenObject> FileStore::open(std::string name, std::int64_t offset, std::in
   }
   std::int64_t left = opened.info.bytes - offset;
   if (bytes >= 0) left = std::min(left, bytes);
-  auto body = std::make_shared<FileBody>(env_, std::move(opened.file), offset, left);
+  auto body = net::file_body(env_, opened.file->descriptor(), offset, left, opened.file->path());
   co_return OpenObject{std::move(opened.info), std::move(body)};
 }
 
@@ -288,7 +315,8 @@ std::vector<std::string> names_in(const std::string& shard) {
     try {
       auto trailer = read_trailer(*open_file(entry->path().string(), OpenMode::read));
       if (trailer) names.push_back(std::move(trailer->name));
-    } catch (const Error&) {  // removed meanwhile
+    } catch (const Error&) {
+      continue;  // removed meanwhile
     }
   }
   return names;

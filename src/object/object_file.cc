@@ -39,28 +39,34 @@ std::string text_at(const json::object& object, std::string_view key) {
 
 }  // namespace
 
-File::~File() { ::close(descriptor_); }
-
 std::int64_t File::size() const {
   struct stat status{};
-  if (::fstat(descriptor_, &status) != 0) fail("look at", path_, errno);
+  if (::fstat(descriptor_->number(), &status) != 0) fail("look at", path_, errno);
   return status.st_size;
 }
 
 void File::append(std::string_view bytes) {
   while (!bytes.empty()) {
-    ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    ssize_t written = ::write(descriptor_->number(), bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) fail("write", path_, errno);
     bytes.remove_prefix(static_cast<std::size_t>(written));
+    appended_ += written;
   }
+}
+
+void File::begin_writing_back() {
+  // Only a hint: what it does not do, sync() does.
+  ::sync_file_range(descriptor_->number(), written_back_, appended_ - written_back_, SYNC_FILE_RANGE_WRITE);
+  written_back_ = appended_;
 }
 
 std::string File::read_at(std::int64_t offset, std::size_t bytes) const {
   std::string text(bytes, '\0');
   std::size_t filled = 0;
   while (filled < bytes) {
-    ssize_t count = ::pread(descriptor_, text.data() + filled, bytes - filled, offset + static_cast<off_t>(filled));
+    ssize_t count =
+        ::pread(descriptor_->number(), text.data() + filled, bytes - filled, offset + static_cast<off_t>(filled));
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) fail("read", path_, errno);
     if (count == 0) break;
@@ -71,11 +77,11 @@ std::string File::read_at(std::int64_t offset, std::size_t bytes) const {
 }
 
 void File::truncate(std::int64_t bytes) {
-  if (::ftruncate(descriptor_, bytes) != 0) fail("shorten", path_, errno);
+  if (::ftruncate(descriptor_->number(), bytes) != 0) fail("shorten", path_, errno);
 }
 
 void File::sync() {
-  if (::fsync(descriptor_) != 0) fail("make durable", path_, errno);
+  if (::fsync(descriptor_->number()) != 0) fail("make durable", path_, errno);
 }
 
 std::shared_ptr<File> open_file(const std::string& path, OpenMode mode) {

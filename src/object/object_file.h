@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "net/file_body.h"
 #include "object/object_store.h"
 
 namespace gantry::object {
@@ -20,22 +21,28 @@ namespace gantry::object {
 /// from open_file if there is no such file.
 class File {
  public:
-  explicit File(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  explicit File(int descriptor, std::string path)
+      : descriptor_(std::make_shared<const net::Descriptor>(descriptor)), path_(std::move(path)) {}
   File(const File&) = delete;
   File& operator=(const File&) = delete;
-  ~File();
 
+  /// To be read only.
+  std::shared_ptr<const net::Descriptor> descriptor() const { return descriptor_; }
   const std::string& path() const { return path_; }
   std::int64_t size() const;
   void append(std::string_view bytes);
+  /// Has the system begin to write what was appended to the disk, so that sync() will have less to wait for.
+  void begin_writing_back();
   /// Exactly `bytes` bytes from `offset`, or fewer at the end of the file.
   std::string read_at(std::int64_t offset, std::size_t bytes) const;
   void truncate(std::int64_t bytes);
   void sync();
 
  private:
-  int descriptor_;
+  std::shared_ptr<const net::Descriptor> descriptor_;
   std::string path_;
+  std::int64_t appended_ = 0;
+  std::int64_t written_back_ = 0;  // of `appended_`
 };
 
 enum class OpenMode { read, create_new, append };

@@ -30,6 +30,7 @@ struct NodeLink {
   int waiting_for_disk = 0;                  // polls that cannot be answered because a commit is slow
   std::string trouble;                       // why it takes no tasks, as it says
   std::vector<wire::CacheSummary> caches{};  // as it says
+  std::int64_t clock_ahead_ms = 0;           // of ours, as it says
   WaitLine news;
 
   /// Not heard of for so long that its runs are given to others.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "net/response_head.h"
+
 namespace gantry::sim {
 namespace {
 
@@ -212,6 +214,7 @@ void SimNetwork::answer(std::shared_ptr<Endpoint> endpoint, std::shared_ptr<Exch
     not_delivered(endpoint, std::move(response.undelivered));
     return;
   }
+  response.headers.add("date", net::http_date(endpoint->env.now()));
   auto shared = std::make_shared<net::Response>(std::move(response));
   env_.call_after_us(latency_us(), [this, endpoint, exchange, shared] { hand_over(endpoint, exchange, shared); });
 }

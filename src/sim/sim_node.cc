@@ -13,6 +13,9 @@ namespace {
 constexpr std::uint16_t port = 80;
 /// Below what some containers write, so that the bound is met.
 constexpr std::int64_t log_bytes_max = 64 * 1024;
+/// So that images go and come back all the time.
+constexpr Duration image_expiration = minutes(2);
+constexpr std::int64_t disk_bytes = std::int64_t{1} << 40;
 constexpr Duration stop_step = milliseconds(100);
 constexpr Duration stop_max = seconds(90);
 
@@ -51,6 +54,11 @@ agent::AgentSettings SimNode::settings() const {
   settings.worker_id = plan_.id;
   settings.slots = plan_.slots;
   settings.log_bytes_max = log_bytes_max;
+  settings.garbage.image_expiration = image_expiration;
+  // Never that of the machine that simulates.
+  settings.garbage.free_bytes = [this](const std::string&) {
+    return disk_full_until_us_ > world_.clock.now_us() ? std::int64_t{0} : disk_bytes;
+  };
   return settings;
 }
 
@@ -71,7 +79,7 @@ void SimNode::end_life() {
   world_.trace.event(world_.clock.now_us(), "agent ends", name(), lives_);
   world_.burying = true;
   life_->env.kill();
-  life_->control.spawn("stop", life_->agent.stop(false));
+  life_->control.spawn("stop", life_->agent.stop(agent::OnStop::leave));
   world_.clock.run_ready();
   life_->control.cancel();
   world_.clock.run_ready();
@@ -91,7 +99,7 @@ void SimNode::stop() { end_life(); }
 Async<> SimNode::restart(bool abort, Duration down) {
   if (!life_) co_return;
   std::uint64_t number = lives_;
-  life_->control.spawn("stop", life_->agent.stop(abort));
+  life_->control.spawn("stop", life_->agent.stop(abort ? agent::OnStop::hand_back : agent::OnStop::leave));
   Duration until = machine_.env().uptime() + stop_max;
   while (life_ && lives_ == number && life_->control.size() > 0 && machine_.env().uptime() < until) {
     co_await machine_.env().sleep(stop_step);

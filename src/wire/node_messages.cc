@@ -14,6 +14,7 @@ constexpr ObjectReader::TextRule identifier_rule{1, 38, is_identifier, "1 to 38 
 constexpr ObjectReader::TextRule queue_rule{3, 77, is_task_queue_id, "\"<provisionerId>/<workerType>\""};
 constexpr ObjectReader::TextRule cache_rule{1, cache_name_characters_max, is_printable_ascii, "printable ASCII"};
 constexpr int cache_instances_max = 1'000'000;
+constexpr std::int64_t clock_ahead_ms_max = std::int64_t{1} << 50;
 
 void append_runs(JsonWriter& out, std::string_view key, const std::vector<RunRef>& runs) {
   out.key(key).begin_array();
@@ -169,6 +170,7 @@ std::string to_json(const NodePoll& poll) {
   append_runs(out, "holds", poll.holds);
   if (!poll.trouble.empty()) out.field("trouble", poll.trouble);
   append_caches(out, poll.caches);
+  if (poll.clock_ahead_ms != 0) out.field("clockAheadMs", poll.clock_ahead_ms);
   out.end_object();
   return body;
 }
@@ -190,6 +192,7 @@ Result<NodePoll> parse_node_poll(std::string_view body) {
   poll.holds = read_runs(reader, "holds");
   poll.trouble = shorten(reader.text("trouble", {0, 4096}, ""), 500);
   poll.caches = read_caches(reader);
+  poll.clock_ahead_ms = reader.integer("clockAheadMs", -clock_ahead_ms_max, clock_ahead_ms_max, 0);
   TRY(reader.finish());
   return poll;
 }

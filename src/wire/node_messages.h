@@ -48,6 +48,8 @@ struct NodePoll {
   /// Why it takes no tasks now (its container engine does not answer); empty if it does.
   std::string trouble;
   std::vector<CacheSummary> caches;  // those used last, if there are too many
+  /// By how much its clock is ahead of the server's, behind if negative; 0 if it is about right, or not known.
+  std::int64_t clock_ahead_ms = 0;
 };
 
 /// Somebody wants a shell in a run's container: connect to /v1/nodes/{id}/shells/{session}, once and soon.

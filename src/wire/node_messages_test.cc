@@ -21,6 +21,7 @@ NodePoll a_poll() {
   poll.restarted = true;
   poll.holds = {{task, 0}, {task, 2}};
   poll.caches = {{"level-1 checkouts", "prov/queue", 3, 1, Time(milliseconds(1'795'132'800'123))}};
+  poll.clock_ahead_ms = -42'000;
   return poll;
 }
 
@@ -38,6 +39,7 @@ TEST(NodePoll, ReadsBackAsWritten) {
   EXPECT_EQ(poll.caches[0].name, "level-1 checkouts");
   EXPECT_EQ(poll.caches[0].instances, 3);
   EXPECT_EQ(poll.caches[0].in_use, 1);
+  EXPECT_EQ(poll.clock_ahead_ms, -42'000);
   EXPECT_EQ(to_json(poll), to_json(a_poll()));
 }
 

@@ -161,6 +161,7 @@ Result<Payload> parse_payload(const json::value& value) {
   const json::object& on_exit = object_at(given, "onExitStatus");
   payload.on_exit_status = {numbers_at(on_exit, "retry"), numbers_at(on_exit, "purgeCaches")};
   payload.graphs = texts_at(given, "graphs");
+  payload.side_containers = texts_at(given, "sideContainers");
   payload.superseder_url = text_at(given, "supersederUrl");
   payload.encrypted_env = texts_at(given, "encryptedEnv");
   read_resources(object_at(given, "resources"), payload.resources);

@@ -71,7 +71,8 @@ struct Payload {
   bool disable_seccomp = false;
   std::vector<std::string> devices;  // "kvm": those that it wants
   OnExitStatus on_exit_status;
-  std::vector<std::string> graphs;  // absolute paths in the container
+  std::vector<std::string> graphs;           // absolute paths in the container
+  std::vector<std::string> side_containers;  // names that the agent knows
   std::string superseder_url;
   std::vector<std::string> encrypted_env;  // base64
   ResourceLimits resources;
@@ -92,6 +93,7 @@ inline constexpr std::size_t command_words_max = 10'000;
 inline constexpr std::size_t exit_codes_max = 256;
 inline constexpr std::size_t graphs_max = 100;
 inline constexpr std::size_t encrypted_env_max = 100;
+inline constexpr std::size_t side_containers_max = 16;
 
 /// Errors name the place ("payload.artifacts.x.path: ...") and the nearest valid key. What the published schema
 /// (payload_keys.h) refuses is InputFault::schema, what it cannot know is InputFault::meaning.

@@ -24,6 +24,10 @@ bool is_task_id(std::string_view text) { return TaskId::parse(text).has_value();
 bool is_letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
+bool is_name_of_side_container(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) { return is_letter_or_digit(c) || c == '-' || c == '_'; });
+}
+
 /// What an engine takes for a reference; keeps spaces, control characters and flags out ("-" first).
 bool is_image_reference(std::string_view image) {
   if (image.empty() || image.front() == '-' || image.front() == '/') return false;
@@ -96,6 +100,8 @@ constexpr TextForm url_form{{1, path_characters_max, is_web_url, "an http or htt
 constexpr TextForm base64_form{{1, secret_characters_max, is_base64_text, "base64"}, "^[A-Za-z0-9+/]+={0,2}$"};
 constexpr TextForm size_form{{1, 32, is_size_text, "a size such as \"256m\" or \"2g\", or a number of bytes"},
                              "^([0-9]+\\.?[0-9]*|\\.[0-9]+)[kKmMgGtT]?([iI]?[bB])?$"};
+constexpr TextForm identifier_form{{1, 38, is_name_of_side_container, "1 to 38 of [a-zA-Z0-9-_]"},
+                                   "^[a-zA-Z0-9_-]{1,38}$"};
 constexpr std::string_view artifact_types[] = {"file", "directory", "volume"};
 constexpr TextForm artifact_type_form{{}, {}, SIZE_MAX, artifact_types};
 constexpr std::string_view docker_image[] = {"docker-image"};
@@ -122,6 +128,7 @@ constexpr ValueShape time{.type = Type::time};
 constexpr ValueShape word = text(word_form);
 constexpr ValueShape path = text(path_form);
 constexpr ValueShape secret = text(base64_form);
+constexpr ValueShape word_of_identifier = text(identifier_form);
 constexpr ValueShape exit_code = integer(1, 255);
 constexpr ValueShape size_of_memory = size(ResourceLimits::memory_bytes_min, ResourceLimits::memory_bytes_max);
 constexpr ValueShape size_of_disk = size(1 << 20, ResourceLimits::memory_bytes_max);
@@ -172,6 +179,10 @@ constexpr PayloadKey table[] = {
      {},
      false,
      true},
+    {"", "sideContainers", "Side containers",
+     "Containers that run beside the task's, by the names that the agent's operator has given them; the scope is what "
+     "that operator says, or this.",
+     list(word_of_identifier, side_containers_max), "[]", "docker-worker:side-container:<name>", false, true},
     {"",
      "supersederUrl",
      "Superseder",
@@ -246,7 +257,10 @@ constexpr PayloadKey table[] = {
     feature("taskclusterProxy", "Proxy",
             "Requests to http://taskcluster/ inside the container are signed with the task's scopes."),
     feature("interactive", "Interactive", "A shell in the running container, for whoever may read private artifacts."),
-    feature("dind", "Docker in Docker", "A container engine of the task's own, at /var/run/docker.sock."),
+    feature("dind", "Docker in Docker",
+            "A container engine of the task's own, at /var/run/docker.sock; only on agents that allow privileged "
+            "containers.",
+            false, "docker-worker:capability:privileged"),
     feature("dockerSave", "Save the image", "Keeps the container's files as an image: public/dockerImage.tar."),
     feature("allowPtrace", "Tracing", "Processes of the container may trace each other.", false,
             "docker-worker:feature:allowPtrace"),
@@ -292,7 +306,8 @@ constexpr PayloadKey table[] = {
      size(ResourceLimits::shm_bytes_min, ResourceLimits::memory_bytes_max), "\"64m\""},
 };
 
-constexpr std::string_view of_mozilla = "it belongs to Mozilla's own network; remove it";
+constexpr std::string_view of_mozilla =
+    "it belongs to Mozilla's own network; an operator may give payload.sideContainers a container like it";
 constexpr NotPlanned never[] = {
     {"balrogVPNProxy", of_mozilla},
     {"balrogStageVPNProxy", of_mozilla},

@@ -90,7 +90,7 @@ TEST(Payload, ImagesAreArtifactsOfTasksToo) {
 TEST(Payload, TimeLimitIs1SecondTo7Days) {
   accepts(with("maxRunTime", 1));
   accepts(with("maxRunTime", max_run_time_s_max));
-  for (json::value wrong :
+  for (const json::value& wrong :
        {json::value(0), json::value(-1), json::value(max_run_time_s_max + 1), json::value("60"), json::value(1.5)}) {
     refuses(with("maxRunTime", wrong), "payload.maxRunTime: must be an integer");
   }
@@ -138,7 +138,7 @@ TEST(Payload, ResourcesAreBounded) {
   EXPECT_EQ(parsed(resources("memory", "256m")).resources.memory_bytes, 256 << 20);
   EXPECT_EQ(parsed(resources("memory", 6 << 20)).resources.memory_bytes, 6 << 20);
   accepts(resources("memory", ResourceLimits::memory_bytes_max));
-  for (json::value wrong :
+  for (const json::value& wrong :
        {json::value((6 << 20) - 1), json::value("lots"), json::value("nan"), json::value(-1), json::value(true),
         json::value(ResourceLimits::memory_bytes_max + 1), json::value(INT64_MAX)}) {
     refuses(resources("memory", wrong), "payload.resources.memory");
@@ -165,7 +165,7 @@ TEST(Payload, ExitCodesThatMeanMoreThanFailure) {
   EXPECT_FALSE(parsed(payload_json()).on_exit_status.retries(3));
   EXPECT_EQ(plug_ins(with("onExitStatus", json::object{{"retry", {3}}, {"purgeCaches", json::array()}})), "");
   EXPECT_EQ(plug_ins(with("onExitStatus", json::object{{"purgeCaches", {3}}})), "onExitStatus.purgeCaches");
-  for (json::value wrong : {json::value(0), json::value(256), json::value("1"), json::value(1.5)}) {
+  for (const json::value& wrong : {json::value(0), json::value(256), json::value("1"), json::value(1.5)}) {
     refuses(with("onExitStatus", json::object{{"retry", json::array{1, wrong}}}),
             "payload.onExitStatus.retry.1: must be an integer from 1 to 255");
   }
@@ -236,6 +236,7 @@ json::object whole_payload() {
   }
   payload["onExitStatus"] = {{"retry", {1}}, {"purgeCaches", {2}}};
   payload["graphs"] = json::array{"/graph.json"};
+  payload["sideContainers"] = json::array{"vpn"};
   payload["supersederUrl"] = "https://example.com/";
   payload["encryptedEnv"] = json::array{"YWJj"};
   payload["resources"] = {{"memory", "1g"}, {"cpus", 1}, {"pids", 10}, {"disk", "1g"}, {"shm", "1m"}};

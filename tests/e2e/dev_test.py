@@ -122,8 +122,8 @@ def test_survives_kill(world):
     expect(dev.stop(), 0)
 
 
-def test_abort_tasks(world):
-    dev = world.other_dev("--abort-tasks")
+def test_hand_back_on_stop(world):
+    dev = world.other_dev("--on-stop", "hand-back")
     dev.start()
     client = world.begin_sh("echo up; sleep 60", data=dev.data)
     wait_for("the container runs", lambda: b"up\n" in client.out())

@@ -60,12 +60,12 @@ def test_tasks_are_taken_up_after_a_stop():
         expect_contiguous(dev.output(writer), b"err", 60)
         dev.expect_nothing_left()
 
-        dev.arguments.append("--abort-tasks")
+        dev.arguments += ["--on-stop", "hand-back"]
         dev.terminate()
         dev.start()
         task = dev.shell("[ $RUN_ID = 0 ] && sleep 60; echo run $RUN_ID")
         dev.wait_running(task)
-        expect_equal(dev.terminate(), 0, "SIGTERM with --abort-tasks")
+        expect_equal(dev.terminate(), 0, "SIGTERM with --on-stop hand-back")
         expect_equal(dev.containers(), [], "no container outlives it")
         dev.start()
         ended = dev.wait_resolved(task)

@@ -116,11 +116,10 @@ def failed_before_start(dev, task, line, reason="failed"):
 def test_whatever_keeps_a_task_from_starting_is_in_its_log():
     ptrace = "docker-worker:feature:allowPtrace"
     with Dev() as dev:
-        unknown = dev.create("true", features={"dind": True})
-        failed_before_start(dev, unknown, 'feature "dind" is not available on this worker')
+        no_image = "A feature of the task could not be set up: this worker has no image for features.dind"
+        failed_before_start(dev, dev.create("true", features={"dind": True}), no_image)
         # Without the live log, too.
-        unknown = dev.create("true", features={"dind": True, "localLiveLog": False})
-        failed_before_start(dev, unknown, 'feature "dind" is not available on this worker')
+        failed_before_start(dev, dev.create("true", features={"dind": True, "localLiveLog": False}), no_image)
         failed_before_start(dev, dev.create("true", features={"allowPtrace": True}),
                             "A feature of the task could not be set up: Insufficient scopes to use the allowPtrace "
                             f"feature; the task needs the scope {ptrace}")

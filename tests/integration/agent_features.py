@@ -185,9 +185,8 @@ def test_what_a_worker_is_not_set_up_for_is_refused():
                    "Insufficient scopes to attach devices")
         not_set_up(dev, dev.create("true", capabilities={"devices": {"cpu": True}}, scopes=[device + "cpu"]),
                    "device cpu is not on this machine; its agent must be started with --restrict-cpu")
-        superseded = dev.create("true", supersederUrl="http://localhost/superseder")
-        resolved(dev, superseded, "failed")
-        expect(b'feature "supersederUrl" is not available on this worker' in dev.log(superseded), dev.log(superseded))
+        not_set_up(dev, dev.create("true", features={"dind": True}), "this worker has no image for features.dind")
+        not_set_up(dev, dev.create("true", sideContainers=["vpn"]), 'this worker has no side container "vpn"')
         dev.expect_nothing_left()
 
 

@@ -15,7 +15,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using testing::AnyOf;
-using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -371,7 +370,7 @@ TEST_F(EngineDockerWorkerTest, AContainerBecomesAnImageThatIsSavedAndLoaded) {
 TEST_F(EngineDockerWorkerTest, WhatIsNoImageIsNotLoaded) {
   std::ofstream(directory_ + "/file") << "no image\n";
   std::string tar = shell_output("tar -C " + directory_ + " -c file");
-  for (std::string bytes : {std::string("no archive"), std::string(100'000, 'x'), tar, tar.substr(0, 700)}) {
+  for (const std::string& bytes : {std::string("no archive"), std::string(100'000, 'x'), tar, tar.substr(0, 700)}) {
     auto size = static_cast<std::int64_t>(bytes.size());
     auto work = engine_->load_image(std::make_shared<net::StringBody>(bytes), size);
     EXPECT_EQ(error_of(std::move(work)), ErrorCode::invalid_input) << bytes.size() << " bytes";
@@ -410,6 +409,38 @@ class Registry : public net::Handler {
   }
   std::string authorization;
 };
+
+/// Only where the engine is on this machine, with overlay2, and this process may read what is its own.
+TEST_F(EngineDockerWorkerTest, AFileOfAnEndedContainerIsReadWhereItLies) {
+  if (::geteuid() != 0 || !engine_url().starts_with("unix://")) {
+    GTEST_SKIP() << "the engine's files cannot be read from here";
+  }
+  auto content = [&](const std::string& id, const std::string& path) -> std::optional<std::string> {
+    auto file = loop_.run(engine_->open_file(id, path));
+    if (!file) return std::nullopt;
+    std::string all = loop_.run(net::read_all(*file->body, 1 << 20));
+    EXPECT_EQ(static_cast<std::int64_t>(all.size()), file->bytes);
+    return all;
+  };
+  ContainerSpec first = spec({"sh", "-c",
+                              "mkdir -p /made/deep && seq 100000 > /made/deep/file && ln -s /etc/passwd /link &&"
+                              " ln -s /made/deep /way && mkfifo /pipe && : > /empty && echo in > /cache/file &&"
+                              " echo other > /etc/motd"});
+  first.mounts = {{Mount::Type::volume, make_volume(), "/cache", false}};
+  Finished done = run(first);
+  ASSERT_EQ(done.exit_code, 0) << done.output;
+  std::string all;
+  for (int i = 1; i <= 100'000; ++i) all += std::to_string(i) + "\n";
+  EXPECT_EQ(content(done.id, "/made/deep/file"), all);
+  EXPECT_EQ(content(done.id, "//made/deep//file"), all);
+  EXPECT_EQ(content(done.id, "/etc/motd"), "other\n");
+  for (const char* path : {"/link", "/way/file", "/pipe", "/empty", "/cache/file", "/made", "/", "/none", "/bin/sh",
+                           "/etc/hosts", "/made/../made/deep/file", "made/deep/file", ""}) {
+    EXPECT_EQ(content(done.id, path), std::nullopt) << path;
+  }
+  loop_.run(engine_->remove_container(done.id));
+  EXPECT_EQ(error_of(engine_->open_file(done.id, "/made/deep/file")), ErrorCode::not_found);
+}
 
 TEST_F(EngineDockerWorkerTest, ALoginReachesTheRegistry) {
   Registry registry;

@@ -26,6 +26,7 @@ Result<ImageEntry> read_entry(const json::value& value) {
   entry.digest = reader.text("digest", text, "");
   entry.archive_sha256 = reader.text("archiveSha256", text, "");
   entry.bytes = reader.integer("bytes", 0, INT64_MAX, 0);
+  entry.fetch_time = milliseconds(reader.integer("fetchMs", 0, INT32_MAX, 0));
   entry.acquired = reader.time("acquired").value_or(Time{});
   entry.last_used = reader.time("lastUsed").value_or(Time{});
   TRY(reader.finish());
@@ -115,6 +116,7 @@ void ImageList::begin_use(const std::string& reference) {
   auto entry = entries_.find(reference);
   if (entry == entries_.end()) return;
   entry->second.last_used = env_.now();
+  uses_unsaved_ = true;
   if (env_.now() - saved_ >= image_list_interval) changed();
 }
 
@@ -122,7 +124,13 @@ void ImageList::end_use(const std::string& reference) {
   auto count = in_use_.find(reference);
   if (count != in_use_.end() && --count->second <= 0) in_use_.erase(count);
   auto entry = entries_.find(reference);
-  if (entry != entries_.end()) entry->second.last_used = env_.now();
+  if (entry == entries_.end()) return;
+  entry->second.last_used = env_.now();
+  uses_unsaved_ = true;
+}
+
+void ImageList::save_uses() {
+  if (uses_unsaved_) changed();
 }
 
 int ImageList::in_use(const std::string& reference) const {
@@ -144,6 +152,7 @@ std::string ImageList::text() const {
   for (const auto& [reference, entry] : entries_) {
     out.begin_object().field("reference", reference).field("id", entry.id).field("source", entry.source);
     out.field("digest", entry.digest).field("archiveSha256", entry.archive_sha256).field("bytes", entry.bytes);
+    out.field("fetchMs", entry.fetch_time.count());
     out.field("acquired", entry.acquired).field("lastUsed", entry.last_used).end_object();
   }
   out.end_array().end_object();
@@ -154,6 +163,7 @@ std::string ImageList::text() const {
 Async<> ImageList::save() {
   while (dirty_) {
     dirty_ = false;
+    uses_unsaved_ = false;
     saved_ = env_.now();
     co_await env_.blocking([path = path_, text = text()] { replace_file(path, text); });
   }

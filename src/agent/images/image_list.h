@@ -21,6 +21,7 @@ struct ImageEntry {
   std::string digest;          // "busybox@sha256:..." if it came from a registry
   std::string archive_sha256;  // of the artifact, as it was downloaded; empty if it came from a registry
   std::int64_t bytes = 0;      // the image's size
+  Duration fetch_time{};       // that the pull or load took; 0: not known
   Time acquired;
   Time last_used;
   int in_use = 0;  // runs that use it now; not in the file
@@ -42,6 +43,8 @@ class ImageList {
   void end_use(const std::string& reference);
   /// How many runs use it, ours or not.
   int in_use(const std::string& reference) const;
+  /// Has uses written down that are not yet; they are known after a restart then.
+  void save_uses();
   /// Writes down what is not yet written.
   Async<> stop();
 
@@ -56,6 +59,7 @@ class ImageList {
   std::map<std::string, ImageEntry> entries_;
   std::map<std::string, int> in_use_;
   bool dirty_ = false;
+  bool uses_unsaved_ = false;
   bool saving_ = false;
   Time saved_;
   Scope scope_;

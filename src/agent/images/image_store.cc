@@ -148,13 +148,50 @@ Async<bool> ImageStore::engine_answers() {
   co_return true;
 }
 
+/// While an image is being removed, nobody begins to use it.
+class ImageStore::Leaving {
+ public:
+  Leaving(ImageStore& store, std::string reference) : store_(store), reference_(std::move(reference)) {
+    store_.leaving_.insert(reference_);
+  }
+  Leaving(const Leaving&) = delete;
+  Leaving& operator=(const Leaving&) = delete;
+  ~Leaving() {
+    store_.leaving_.erase(reference_);
+    store_.left_.notify_all();
+  }
+
+ private:
+  ImageStore& store_;
+  std::string reference_;
+};
+
+Async<bool> ImageStore::remove_unused(std::string reference) {
+  bool wanted = list_.in_use(reference) > 0 || jobs_.contains(reference) || leaving_.contains(reference);
+  if (wanted || !list_.find(reference)) co_return false;
+  Leaving leaving(*this, reference);
+  std::optional<engine::ImageInfo> image = co_await engine_.inspect_image(reference);
+  const ImageEntry* entry = list_.find(reference);
+  bool ours = image && entry && is_called(*image, reference) && image->id == entry->id;
+  if (ours) co_await engine_.remove_image(reference);
+  list_.remove(reference);
+  co_return ours;
+}
+
+Async<> ImageStore::await_removal(std::string reference) {
+  while (leaving_.contains(reference)) co_await left_.wait();
+}
+
 Async<std::shared_ptr<const ImageUse>> ImageStore::ensure(RunContext& run) {
+  std::shared_ptr<const ImageUse> held;  // from before it is looked for, so that it is not removed
   std::optional<Wanted> wanted;
   std::optional<Present> present;
   for (int attempt = 1;; ++attempt) {
     std::optional<Error> failure;
     try {
       wanted = co_await resolve(run);
+      co_await await_removal(wanted->reference);
+      held = used(wanted->reference);
       present = co_await find(*wanted);
     } catch (const Error& error) {
       failure = error;
@@ -356,6 +393,7 @@ Async<> ImageStore::record(JobPointer job, std::string archive_sha256) {
   entry.source = job->wanted.shown;
   entry.archive_sha256 = std::move(archive_sha256);
   entry.acquired = entry.last_used = env_.now();
+  entry.fetch_time = env_.uptime() - job->began;
   std::optional<Error> failure;
   try {
     if (auto image = co_await engine_.inspect_image(job->wanted.reference)) {

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,8 +66,16 @@ class ImageStore {
   std::shared_ptr<const ImageUse> used(const std::string& reference);
   /// What this agent has brought to the machine, by reference.
   std::vector<ImageEntry> entries() const { return list_.entries(); }
-  /// It has been removed from the engine.
-  void forget(const std::string& reference) { list_.remove(reference); }
+  /// Removes an image of entries() from the engine; whoever wants it meanwhile waits, and fetches it anew. False if it
+  /// stays: a run uses it or is about to; or it was not this agent's any more (another image has that name by now, or
+  /// none) and has been forgotten. Throws Error: what the engine throws, conflict if a container uses it.
+  Async<bool> remove_unused(std::string reference);
+  /// Archives on their way to the engine.
+  const std::string& spool_directory() const { return spool_directory_; }
+  /// Whether images are being fetched.
+  bool is_fetching() const { return !jobs_.empty(); }
+  /// When images were used last is known after a restart, too. Now and then.
+  void save_uses() { list_.save_uses(); }
   /// Ends what is under way, which nobody may wait for any more, and writes the list down.
   Async<> stop();
 
@@ -87,6 +96,7 @@ class ImageStore {
   };
   struct Job;
   class Waiter;
+  class Leaving;
   using JobPointer = std::shared_ptr<Job>;
 
   Async<Wanted> resolve(RunContext& run);
@@ -94,6 +104,7 @@ class ImageStore {
   Async<Wanted> resolve_artifact(RunContext& run);
   Async<std::optional<Present>> find(Wanted wanted);
   Async<bool> engine_answers();
+  Async<> await_removal(std::string reference);
   Async<> fetch(RunContext& run, Wanted wanted);
   Async<> follow(JobPointer job, RunContext& run, std::string first_line);
   Async<> run_job(JobPointer job);
@@ -114,6 +125,8 @@ class ImageStore {
   std::string spool_directory_;
   ImageList list_;
   std::map<std::string, JobPointer> jobs_;  // by reference
+  std::set<std::string> leaving_;           // references that are being removed
+  Event left_;
   int running_ = 0;
   Event turn_;
   Scope scope_;

@@ -129,7 +129,10 @@ void TaskProxy::listen_on(const std::string& host, bool again) {
       break;
     } catch (const Error& error) {
       if (port != 0) continue;
-      throw Error(ErrorCode::unsupported, error.message(), "the agent must run on the machine of its container engine");
+      throw Error(ErrorCode::unsupported, error.message(),
+                  engine_host_.empty() ? "the agent must run on the machine of its container engine, or know of it: "
+                                         "--task-host"
+                                       : "--proxy-address must be an address of this machine");
     }
   }
   if (again && last > 0 && http->port() != last) {
@@ -143,7 +146,21 @@ void TaskProxy::listen_on(const std::string& host, bool again) {
   log_info("the tasks' proxy listens on {}:{}", host_, http_->port());
 }
 
+void TaskProxy::be_away_from(std::string engine_host, std::string address) {
+  engine_host_ = std::move(engine_host);
+  remote_address_ = std::move(address);
+}
+
 Async<TaskProxy::Address> TaskProxy::open(bool again) {
+  if (!engine_host_.empty()) {
+    if (remote_address_.empty()) {
+      throw Error(ErrorCode::unsupported,
+                  fmt::format("containers run on {}, from where they do not reach this agent", engine_host_),
+                  "start the agent on that machine, or with --proxy-address");
+    }
+    if (!http_) listen_on(remote_address_, again);
+    co_return Address{host_, http_->port()};
+  }
   engine::NetworkInfo network = co_await engine_.network_info(network_);
   if (network.gateway.empty()) {
     throw Error(ErrorCode::unsupported, fmt::format("network {} has no address on this machine", network_));
@@ -190,7 +207,9 @@ Async<TaskProxy::GuestPointer> TaskProxy::find_guest(std::string address) {
     std::optional<Error> failure;
     engine::ContainerState state;
     try {
-      state = co_await engine_.inspect_container(guest->run->container);
+      // One that shares another one's network has no address of its own.
+      const std::string& beside = guest->run->plan.network_of;
+      state = co_await engine_.inspect_container(beside.empty() ? guest->run->container : beside);
     } catch (const Error& error) {
       failure = error;
     }
@@ -246,7 +265,7 @@ Async<net::Response> TaskProxy::give_bewit(GuestPointer guest, net::Request requ
   net::Response response;
   response.status = 303;
   response.headers.add("Location",
-                       server_.signed_url(signer_of(*guest), target.value(), env_.now() + proxy_bewit_life));
+                       server_.signed_url(signer_of(*guest), target.value(), server_.now() + proxy_bewit_life));
   co_return response;
 }
 

@@ -33,12 +33,17 @@ class TaskProxy : public net::Handler {
   TaskProxy(Env& env, engine::Engine& engine, ServerApi& server, std::string network, std::string port_file);
   ~TaskProxy() override;
 
+  /// The engine is on another machine, `engine_host`, and its containers reach this one at `address`; empty: they do
+  /// not. Their own addresses must come through unchanged, or nobody is let in, and no container of this machine may
+  /// have the same. Before open().
+  void be_away_from(std::string engine_host, std::string address);
+
   struct Address {
     std::string host;
     int port = 0;
   };
   /// Listens, if it does not yet; where. On port 80 if that is free, else on another; with `again`, on the port of the
-  /// last time first. Throws Error: unsupported if this machine does not have the network's address.
+  /// last time first. Throws Error: unsupported if this machine does not have the address on which to listen.
   Async<Address> open(bool again);
 
   /// Throws Error(too_large) if the task has more scopes than a request can carry.
@@ -71,6 +76,8 @@ class TaskProxy : public net::Handler {
   std::string port_file_;
   std::unique_ptr<net::HttpServer> http_;
   std::string host_;                                       // that http_ listens on
+  std::string engine_host_;                                // if the engine is elsewhere
+  std::string remote_address_;                             // then: for its containers
   std::vector<std::unique_ptr<net::HttpServer>> retired_;  // of addresses that the network had before
   std::vector<GuestPointer> guests_;
 };

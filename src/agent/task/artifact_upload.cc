@@ -1,39 +1,16 @@
 #include "agent/task/artifact_upload.h"
 
 #include <filesystem>
-#include <fstream>
 
 #include <fmt/format.h>
 
 #include "agent/limits.h"
 #include "base/crypto.h"
 #include "base/json.h"
+#include "net/file_body.h"
 
 namespace gantry::agent {
 namespace {
-
-constexpr std::size_t piece_bytes_max = 64 * 1024;
-
-/// A file, piece by piece; the disk is read on the blocking pool.
-class FileBody : public net::BodyReader {
- public:
-  FileBody(Env& env, const std::string& path)
-      : env_(env), file_(std::make_shared<std::ifstream>(path, std::ios::binary)) {}
-
-  Async<std::string> read_some() override {
-    co_return co_await env_.blocking([file = file_] {
-      std::string piece(piece_bytes_max, '\0');
-      file->read(piece.data(), static_cast<std::streamsize>(piece.size()));
-      if (file->bad() || !file->is_open()) throw Error(ErrorCode::corrupt, "a file to be uploaded cannot be read");
-      piece.resize(static_cast<std::size_t>(file->gcount()));
-      return piece;
-    });
-  }
-
- private:
-  Env& env_;
-  std::shared_ptr<std::ifstream> file_;
-};
 
 /// A body that is summed up while it is read.
 class SummedBody : public net::BodyReader {
@@ -95,7 +72,10 @@ Async<> upload_file(RunContext& run, std::string name, std::string type, std::st
     std::optional<Error> failure;
     try {
       std::string url = co_await announce_artifact(run, name, type, expires.value_or(run.expires), bytes);
-      co_await put_artifact(run, std::move(url), name, type, std::make_shared<FileBody>(run.env, path), bytes);
+      auto file = co_await run.env.blocking([path] { return net::open_to_read(path); });
+      if (!file) throw Error(ErrorCode::corrupt, "a file to be uploaded cannot be read");
+      auto content = net::file_body(run.env, std::move(file), 0, bytes, path);
+      co_await put_artifact(run, std::move(url), name, type, std::move(content), bytes);
     } catch (const Error& error) {
       failure = error;
     }

@@ -44,6 +44,8 @@ ClaimedRun read_claim(const json::value& element) {
   if (!id || !run || !run->is_int64()) throw in_answer("taskId and runId");
   claim.run = {*id, static_cast<int>(run->get_int64())};
   claim.taken_until = time_at(object, "takenUntil");
+  const json::value* created = task.if_contains("created");
+  if (created && created->is_string()) claim.created = parse_time(std::string_view(created->get_string()));
   claim.expires = time_at(task, "expires");
   claim.deadline = time_at(task, "deadline");
   claim.task = std::make_shared<const json::value>(task);

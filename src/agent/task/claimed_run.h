@@ -16,7 +16,8 @@ namespace gantry::agent {
 struct ClaimedRun {
   wire::RunRef run;
   Time taken_until;
-  Time expires;  // of the task
+  std::optional<Time> created;  // the task; nothing if the server does not say
+  Time expires;                 // of the task
   Time deadline;
   std::shared_ptr<const json::value> task;  // the whole definition
   json::value payload;

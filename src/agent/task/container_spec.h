@@ -6,8 +6,11 @@
 #include <optional>
 #include <string>
 
+#include "agent/observer.h"
 #include "agent/server_api.h"
+#include "agent/side_container_settings.h"
 #include "engine/engine.h"
+#include "net/http_client.h"
 #include "wire/payload.h"
 
 namespace gantry::agent {
@@ -15,6 +18,8 @@ namespace gantry::agent {
 class CacheStore;
 class Feature;
 class ImageStore;
+class Isolation;
+class Registries;
 class ShellDesk;
 class DeviceStore;
 class OpenPgpKey;
@@ -33,6 +38,12 @@ struct RunSettings {
   std::string network;  // that containers are attached to
   std::int64_t log_bytes_max = 0;
   bool allow_privileged = false;
+  std::string dind_image;                         // with a container engine in it; empty: features.dind is refused
+  SideContainerList side_containers;              // those that a task may ask for
+  std::string side_directory;                     // absolute; folders shared with them
+  bool superseder_anywhere = false;               // supersederUrl may lead to this machine
+  Isolation* isolation = nullptr;                 // null: nothing keeps containers from this machine
+  const Registries* registries = nullptr;         // null: side containers' images are pulled without credentials
   CacheStore* caches = nullptr;                   // never null in an agent
   TaskProxy* proxy = nullptr;                     // never null in an agent
   DeviceStore* devices = nullptr;                 // likewise
@@ -41,7 +52,10 @@ struct RunSettings {
   ImageStore* images = nullptr;                   // where images come from; always set
   ShellDesk* shells = nullptr;                    // never null in an agent
   Signer agent_signer;                            // for a run whose own credentials have run out
+  Observer observer{};                            // told what happens; may be null
   std::function<void()> engine_away;              // told whenever the engine does not answer
+  /// For tests: who answers where a task's URL leads.
+  std::function<std::shared_ptr<net::Transport>(const net::Endpoint&)> outside = {};
   /// For tests: adds to a run's features.
   std::function<void(std::vector<std::unique_ptr<Feature>>&)> more_features = {};
 };

@@ -43,6 +43,8 @@ struct RunContext {
   std::shared_ptr<const ImageUse> image = {};
   /// The whole definition of the task, as it was claimed.
   std::shared_ptr<const json::value> task = {};
+  /// Set by `link` of a feature that has found a task which makes this one needless: it is not run.
+  std::optional<std::string> superseded_by = {};
   /// SHA-256 in hex of what has been uploaded, by name; kept only once a feature has put a map here.
   std::optional<std::map<std::string, std::string>> uploaded = {};
 };
@@ -70,8 +72,8 @@ class Feature {
 std::vector<std::unique_ptr<Feature>> make_features(const wire::Payload& payload);
 
 /// The first thing that the payload asks for and no feature here does: `feature "dind" is not available on this
-/// worker`.
-std::optional<std::string> not_available(const wire::Payload& payload);
+/// worker`. Some can be done for a native server only.
+std::optional<std::string> not_available(const wire::Payload& payload, bool native = true);
 
 std::unique_ptr<Feature> make_live_log();
 std::unique_ptr<Feature> make_artifacts();
@@ -79,6 +81,10 @@ std::unique_ptr<Feature> make_bulk_log();
 std::unique_ptr<Feature> make_interactive();
 std::unique_ptr<Feature> make_allow_ptrace();
 std::unique_ptr<Feature> make_privileged();
+std::unique_ptr<Feature> make_disable_seccomp();
+std::unique_ptr<Feature> make_dind();
+std::unique_ptr<Feature> make_side_containers();
+std::unique_ptr<Feature> make_superseder();
 std::unique_ptr<Feature> make_caches();
 std::unique_ptr<Feature> make_cache_purge();
 std::unique_ptr<Feature> make_taskcluster_proxy();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/queue_link.h"
 #include "base/log.h"
 
 namespace gantry::agent {
@@ -140,7 +141,7 @@ Async<> RunLog::ship() {
     try {
       // After a restart an empty append tells how far the server is.
       std::int64_t at = position_known ? shipped_ : 0;
-      shipped_ = co_await server_.append_log(signer_(), run_, name_, at, std::move(piece));
+      shipped_ = co_await server_.queue().append_log(signer_(), run_, name_, at, std::move(piece));
       position_known = true;
       conflicts = 0;
       delay = retry_delay_min;

@@ -5,6 +5,7 @@
 
 #include "agent/images/image_store.h"
 #include "agent/limits.h"
+#include "agent/queue_link.h"
 #include "agent/task/one_line.h"
 #include "base/log.h"
 
@@ -51,6 +52,21 @@ TaskRun::TaskRun(Env& env, engine::Engine& engine, ServerApi& server, const RunS
 
 TaskRun::~TaskRun() = default;
 
+json::object TaskRun::told_fields() const {
+  return {{"taskId", claim_.run.task.to_string()}, {"runId", claim_.run.run}};
+}
+
+void TaskRun::tell_of(std::string_view event, json::object fields) {
+  if (!settings_.observer) return;
+  json::object all = told_fields();
+  for (const auto& [name, value] : fields) all[name] = value;
+  tell(settings_.observer, event, all);
+}
+
+void TaskRun::tell_state(std::string_view state, Duration since) {
+  tell_of("task step", {{"step", state}, {"ms", (env_.uptime() - since).count()}});
+}
+
 void TaskRun::step(std::string name) { steps_.emplace_back(std::move(name), env_.now()); }
 
 void TaskRun::stop(Stop why) {
@@ -59,7 +75,7 @@ void TaskRun::stop(Stop why) {
 }
 
 void TaskRun::cancel() {
-  unwanted_ = true;
+  if (!std::exchange(unwanted_, true)) tell_of("cancel task");
   stop(Stop::cancelled);
 }
 void TaskRun::abort() { stop(Stop::aborted); }
@@ -99,11 +115,18 @@ Async<> TaskRun::run() {
   scope_.cancel();
   co_await work_.join();
   co_await scope_.join();
+  co_await server_.queue().hide_log(claim_.run);
   co_await log_.settle();  // or the run could not be taken up again while the disk is slow
 }
 
 Async<> TaskRun::execute() {
   step("received");
+  if (!context_.adopted) {
+    json::object fields;
+    if (claim_.created) fields["createdMsAgo"] = (server_.now() - *claim_.created).count();
+    tell_of("claimed task", std::move(fields));
+  }
+  tell_of("task start");
   co_await unless_stopped(prepare());
   if (!ending_ && stop_ == Stop::none) {
     co_await (context_.adopted ? take_up_container() : start_container());
@@ -111,7 +134,11 @@ Async<> TaskRun::execute() {
   if (!ending_) {
     co_await wait_for_end();
     if (stop_ == Stop::none) co_await judge_exit();
-    if (stop_ == Stop::none) co_await unless_stopped(call_stopped_hooks());
+    if (stop_ == Stop::none) {
+      Duration since = env_.uptime();
+      co_await unless_stopped(call_stopped_hooks());
+      tell_state("stopped", since);
+    }
     if (stop_ != Stop::none && !unwanted_) co_await judge_stop();
   }
   if (unwanted_) {
@@ -191,7 +218,7 @@ Async<> TaskRun::prepare() {
     co_await fail(ReasonResolved::malformed_payload, *wrong);
     co_return;
   }
-  if (auto missing = not_available(context_.payload); missing && !context_.adopted) {
+  if (auto missing = not_available(context_.payload, server_.queue().native()); missing && !context_.adopted) {
     co_await fail(ReasonResolved::failed, *missing);
     co_return;
   }
@@ -200,7 +227,9 @@ Async<> TaskRun::prepare() {
   context_.plan.image = context_.payload.image.name;
   std::optional<Error> failure;
   try {
+    Duration since = env_.uptime();
     co_await call_hooks(&Feature::link);
+    tell_state("linked", since);
   } catch (const Error& error) {
     failure = error;
   }
@@ -209,6 +238,10 @@ Async<> TaskRun::prepare() {
     co_return;
   }
   if (context_.adopted) co_return;
+  if (context_.superseded_by) {
+    co_await fail(ReasonResolved::superseded, "Superseded by task " + *context_.superseded_by);
+    co_return;
+  }
   co_await log_header();
   co_await ensure_image();
 }
@@ -217,7 +250,10 @@ Async<> TaskRun::prepare() {
 Async<> TaskRun::ensure_image() {
   std::optional<Error> failure;
   try {
+    Duration since = env_.uptime();
+    tell_of("ensure image", {{"image", context_.payload.image.to_string()}});
     context_.image = co_await settings_.images->ensure(context_);
+    tell_of("image ready", {{"image", context_.image->reference()}, {"ms", (env_.uptime() - since).count()}});
     context_.plan.image = context_.image->reference();
     step("image");
   } catch (const Error& error) {
@@ -271,7 +307,9 @@ Async<> TaskRun::start_container() {
   std::optional<Error> failure;
   try {
     co_await create_container();
+    Duration since = env_.uptime();
     co_await call_hooks(&Feature::created);
+    tell_state("created", since);
     auto output = co_await engine_.attach(context_.container);
     co_await log_.line("=== Task Starting ===");
     if (log_.broken()) stop(Stop::log_broken);  // or a silent container would be reported without its log
@@ -279,6 +317,7 @@ Async<> TaskRun::start_container() {
     step("starting");
     co_await engine_.start_container(context_.container);
     step("started");
+    tell_of("task run");
     container_started_ = env_.now();
     watch_.begin(scope_, context_.container, std::move(output));
     for (auto& feature : features_) co_await feature->started(context_);
@@ -357,9 +396,7 @@ Async<bool> TaskRun::renew() {
   out.begin_object().field("workerGroup", settings_.worker_group).field("workerId", settings_.worker_id);
   out.end_object();
   try {
-    std::string answer = co_await server_.post_json(settings_.agent_signer, native_run_path(claim_.run) + "/resume",
-                                                    std::move(body), request_timeout);
-    RenewedClaim renewed = read_renewal(value_or_throw(parse_json(answer)));
+    RenewedClaim renewed = co_await server_.queue().renew(settings_.agent_signer, claim_.run, std::move(body));
     claim_.taken_until = renewed.taken_until;
     context_.signer = std::make_shared<const wire::HawkSigner>(renewed.credentials);
   } catch (const Error& error) {
@@ -370,19 +407,23 @@ Async<bool> TaskRun::renew() {
 
 Async<> TaskRun::keep_claim() {
   for (;;) {
-    Duration half = std::max<Duration>((claim_.taken_until - env_.now()) / 2, seconds(1));
+    Duration half = std::max<Duration>((claim_.taken_until - server_.now()) / 2, seconds(1));
     co_await env_.sleep(half);
     std::optional<Error> failure;
+    Duration since = env_.uptime();
+    tell_of("reclaiming task");
     try {
-      std::string answer =
-          co_await server_.post_json(context_.signer, queue_run_path(claim_.run) + "/reclaim", "{}", request_timeout);
-      RenewedClaim renewed = read_renewal(value_or_throw(parse_json(answer)));
+      RenewedClaim renewed = co_await server_.queue().reclaim(context_.signer, claim_.run);
       claim_.taken_until = renewed.taken_until;
       context_.signer = std::make_shared<const wire::HawkSigner>(renewed.credentials);
     } catch (const Error& error) {
       failure = error;
     }
-    if (!failure) continue;
+    if (!failure) {
+      tell_of("reclaimed task", {{"ms", (env_.uptime() - since).count()}});
+      continue;
+    }
+    tell_of("error reclaiming task", {{"error", failure->message()}});
     log_warning("reclaim of task {}: {}", claim_.run.task.to_string(), failure->message());
     bool ours = may_retry(*failure);
     if (lacks_rights(*failure)) ours = co_await renew();

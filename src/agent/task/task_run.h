@@ -72,6 +72,11 @@ class TaskRun {
   Async<> fail(wire::ReasonResolved reason, std::string message);
   Async<> fail_to_start(std::string what, bool of_node, Error failure);
   void watch_changed();
+  /// The run's ids, told with what happens.
+  json::object told_fields() const;
+  void tell_of(std::string_view event, json::object fields = {});
+  void tell_state(std::string_view state, Duration since);
+  void tell_resolved(wire::ReasonResolved reason, Duration since);
   void step(std::string name);
   void stop(Stop why);
 

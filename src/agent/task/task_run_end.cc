@@ -1,7 +1,10 @@
 // How a run ends: what came of it, the last lines of its log, the report, the removal of its container.
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "agent/limits.h"
+#include "agent/queue_link.h"
 #include "agent/task/one_line.h"
 #include "agent/task/task_run.h"
 #include "base/log.h"
@@ -96,6 +99,12 @@ Async<> TaskRun::judge_stop() {
       line = end.message + ". Force killing container.";
       break;
   }
+  if (stop_ == Stop::time_limit) {
+    auto limit = std::chrono::duration_cast<seconds>(context_.payload.max_run_time).count();
+    tell_of("task max runtime timeout", {{"maxRunTime", limit}});
+  } else {
+    tell_of("task aborted", {{"reason", end.cause}});
+  }
   context_.succeeded = false;
   ending_ = Ending{reason, std::move(end)};
   if (!line.empty()) co_await log_.error_line(std::move(line));
@@ -153,11 +162,13 @@ Async<> TaskRun::log_footer() {
     if (!log_.started()) log_.start(scope_, context_.payload.log);
     if (unwanted_) {
       co_await log_.flush(cancelled_log_max);
-      co_await server_.call(context_.signer, net::Method::post, native_run_path(claim_.run) + "/log/close", "", "",
-                            cancelled_log_max);
+      co_await server_.queue().give_up(context_.signer, claim_.run);
     } else {
+      Duration since = env_.uptime();
       co_await call_late_hooks(&Feature::killed);
+      tell_state("killed", since);
       co_await flush_log();
+      co_await server_.queue().keep_log(context_);
     }
   } catch (const Error& error) {
     failure = error;
@@ -186,24 +197,25 @@ Async<> TaskRun::report() {
   step("logged");
   wire::RunReport report{ending_->reason, std::move(ending_->end), std::min(log_.bytes(), log_.shipped())};
   report.end.steps = steps_;
+  Duration since = env_.uptime();
   bool taken = co_await report_once(report, report_patience);
   if (!taken && !unwanted_) {
     // The server has less of the log than it said: better a log without its end than no result.
     report.log_bytes = 0;
-    co_await report_once(std::move(report), last_report_max);
+    taken = co_await report_once(std::move(report), last_report_max);
   }
+  if (taken) tell_resolved(ending_->reason, since);
   log_.discard();
 }
 
 /// False if the server refused it.
 Async<bool> TaskRun::report_once(wire::RunReport report, Duration patience) {
-  std::string body = wire::to_json(report);
   Duration until = env_.uptime() + patience;
   Duration delay = retry_delay_min;
   for (;;) {
     std::optional<Error> failure;
     try {
-      co_await server_.post_json(context_.signer, native_run_path(claim_.run) + "/report", body, request_timeout);
+      co_await server_.queue().report(context_.signer, claim_.run, report);
     } catch (const Error& error) {
       failure = error;
     }
@@ -220,6 +232,21 @@ Async<bool> TaskRun::report_once(wire::RunReport report, Duration patience) {
   }
 }
 
+/// `since`: when its report began.
+void TaskRun::tell_resolved(ReasonResolved reason, Duration since) {
+  bool is_end = reason == ReasonResolved::completed || reason == ReasonResolved::failed;
+  json::object fields = {{"taskState", is_end ? wire::name_of(reason) : "exception"},
+                         {"reason", wire::name_of(reason)},
+                         {"reportMs", (env_.uptime() - since).count()},
+                         {"totalMs", (env_.uptime() - began_).count()}};
+  auto started = std::ranges::find(steps_, "started", &std::pair<std::string, Time>::first);
+  auto exited = std::ranges::find(steps_, "exited", &std::pair<std::string, Time>::first);
+  if (started != steps_.end() && exited != steps_.end()) {
+    fields["runMs"] = (exited->second - started->second).count();
+  }
+  tell_of("task resolved", std::move(fields));
+}
+
 /// Of a run that broke off here, so that it is not held until its claim runs out.
 Async<> TaskRun::report_internal_error(std::string message) {
   wire::RunReport report;
@@ -228,7 +255,9 @@ Async<> TaskRun::report_internal_error(std::string message) {
   report.end.cause = "internal-error";
   report.end.message = std::move(message);
   report.log_bytes = log_.shipped();
-  co_await report_once(std::move(report), last_report_max);
+  Duration since = env_.uptime();
+  bool taken = co_await report_once(std::move(report), last_report_max);
+  if (taken) tell_resolved(ReasonResolved::internal_error, since);
   log_.discard();
 }
 

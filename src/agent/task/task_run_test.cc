@@ -4,117 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include "agent/caches.h"
 #include "agent/devices.h"
-#include "agent/images/image_store.h"
 #include "agent/task/scopes.h"
-#include "agent/testing/agent_world.h"
-#include "base/log.h"
+#include "agent/testing/run_world.h"
+#include "agent/testing/tar_text.h"
 
 namespace gantry::agent {
 namespace {
-
-/// Its container ends at once, with `ends_with`.
-class RunEngine : public FakeEngine {
- public:
-  int ends_with = 0;
-  bool image_is_there = true;
-  bool removal_fails = false;
-  std::optional<engine::ContainerSpec> created;
-  std::vector<std::string> calls;
-
-  Async<bool> has_image(std::string) override { co_return image_is_there; }
-  Async<> pull_image(std::string, std::optional<engine::RegistryLogin>, std::function<void(std::string)>) override {
-    throw Error(ErrorCode::not_found, "no such image");
-  }
-  Async<std::string> create_container(engine::ContainerSpec spec) override {
-    created = std::move(spec);
-    co_return "c";
-  }
-  Async<std::shared_ptr<engine::OutputStream>> attach(std::string) override {
-    auto output = std::make_shared<FakeOutput>();
-    output->end();
-    co_return output;
-  }
-  Async<> start_container(std::string) override {
-    calls.push_back("start");
-    exit(ends_with);
-    co_return;
-  }
-  Async<> remove_container(std::string) override {
-    calls.push_back("remove");
-    if (removal_fails) throw Error(ErrorCode::unavailable, "device is busy");
-    co_return;
-  }
-};
-
-struct TaskRunTest : testing::Test {
-  TaskRunTest() {
-    set_log_sink([](LogLevel, std::string_view) {});
-    settings.agent_id = "agent";
-    settings.task_queue = "prov/type";
-    settings.spool_directory = directory.file("");
-    settings.log_bytes_max = 1 << 20;
-    settings.engine_away = [] {};
-    settings.images = &images;
-    settings.caches = &caches;
-    server->answer = [this](const net::OutgoingRequest& request) { return answer(request); };
-  }
-  ~TaskRunTest() override {
-    env.run(images.stop());
-    set_log_sink({});
-  }
-
-  std::optional<net::IncomingResponse> answer(const net::OutgoingRequest& request) {
-    net::IncomingResponse response;
-    response.status = 200;
-    if (request.target.find("/purge-cache/") != std::string::npos) {
-      response.body = R"({"requests":[]})";
-      return response;
-    }
-    if (request.target == "/api/auth/v1/scopes/current") {
-      ++scope_requests;
-      if (scope_failures-- > 0) response.status = 503;
-      response.body = scopes;
-      return response;
-    }
-    if (!request.target.ends_with("/report")) return std::nullopt;
-    report = value_or_throw(parse_json(request.body));
-    response.body = "{}";
-    return response;
-  }
-
-  /// Runs a task with this payload to its end; how it was reported.
-  std::string run(json::object changes) {
-    ClaimedRun claim;
-    claim.run = {TaskId::random(env), 0};
-    claim.taken_until = env.now() + hours(1);
-    claim.expires = env.now() + hours(2);
-    json::object payload{{"image", "x"}, {"maxRunTime", 60}};
-    for (auto& member : changes) payload[member.key()] = member.value();
-    claim.payload = payload;
-    claim.credentials = {"run", "secret", ""};
-    server->log.clear();
-    TaskRun run(env, engine, api, settings, claim, "");
-    env.run(run.run());
-    return std::string(report.at("reason").as_string());
-  }
-
-  bool logged(std::string_view text) const { return server->log.find(text) != std::string::npos; }
-
-  FakeEnv env;
-  TemporaryDirectory directory;
-  std::shared_ptr<LogServer> server = std::make_shared<LogServer>();
-  ServerApi api{env, server, "server", 80};
-  RunEngine engine;
-  ImageStore images{env, engine, {directory.file("images"), {}}};
-  RunSettings settings;
-  CacheStore caches{env, engine, api, {"agent", "prov/type", directory.file("caches.json")}};
-  json::value report;
-  std::string scopes = R"({"scopes":[]})";
-  int scope_requests = 0;
-  int scope_failures = 0;
-};
 
 const json::object with_ptrace{{"features", {{"allowPtrace", true}}}};
 const json::object with_privileges{{"capabilities", {{"privileged", true}}}};
@@ -128,9 +24,9 @@ TEST_F(TaskRunTest, a_plain_task_needs_no_scopes) {
   EXPECT_TRUE(logged("Worker Type: type\n"));
 }
 
-TEST_F(TaskRunTest, a_feature_that_is_not_built_fails_the_task_and_the_log_says_so) {
+TEST_F(TaskRunTest, a_feature_that_is_not_set_up_fails_the_task_and_the_log_says_so) {
   EXPECT_EQ(run({{"features", {{"localLiveLog", false}, {"dind", true}}}}), "failed");
-  EXPECT_TRUE(logged("[taskcluster:error] feature \"dind\" is not available on this worker\n")) << server->log;
+  EXPECT_TRUE(logged("this worker has no image for features.dind; start its agent with --dind-image")) << server->log;
   EXPECT_FALSE(engine.created);
   EXPECT_EQ(run({{"features", {{"dind", false}}}}), "completed");
 }
@@ -145,6 +41,24 @@ TEST_F(TaskRunTest, an_artifact_must_not_outlive_its_task) {
   json::object artifact{{"type", "file"}, {"path", "/x"}, {"expires", late}};
   EXPECT_EQ(run({{"artifacts", {{"a", artifact}}}}), "malformed-payload");
   EXPECT_TRUE(logged("must not be greater than task expiration"));
+}
+
+TEST_F(TaskRunTest, a_directory_that_is_uploaded_again_goes_on_where_it_broke_off) {
+  engine.archive = tar_entry("out/", "", '5') + tar_entry("out/one", "1") + tar_entry("out/two", "2") +
+                   tar_entry("out/three", "3") + tar_end();
+  failing_upload = "public%2Fout%2Ftwo";
+  EXPECT_EQ(run({{"artifacts", {{"public/out", {{"type", "directory"}, {"path", "/out"}}}}}}), "completed");
+  EXPECT_EQ(uploads, (std::vector<std::string>{"public%2Fout%2Fone", "public%2Fout%2Ftwo", "public%2Fout%2Ftwo",
+                                               "public%2Fout%2Fthree"}));
+}
+
+TEST_F(TaskRunTest, a_file_is_read_where_the_engine_keeps_it_or_from_an_archive) {
+  engine.archive = tar_entry("f", "archived") + tar_end();
+  EXPECT_EQ(run({{"artifacts",
+                  {{"public/a", {{"type", "file"}, {"path", "/stored"}}},
+                   {"public/b", {{"type", "file"}, {"path", "/f"}}}}}}),
+            "completed");
+  EXPECT_EQ(uploaded_bytes, (std::vector<std::int64_t>{6, 8}));
 }
 
 TEST_F(TaskRunTest, an_image_that_cannot_be_had_is_in_the_log) {

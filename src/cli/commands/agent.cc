@@ -8,11 +8,16 @@
 #include "agent/limits.h"
 #include "base/files.h"
 #include "base/log.h"
+#include "cli/agent_life.h"
 #include "cli/agent_process.h"
 #include "cli/client.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/foreign.h"
+#include "cli/commands/life_options.h"
+#include "cli/commands/surroundings.h"
 #include "cli/credentials.h"
 #include "cli/interrupt.h"
+#include "cli/settings/agent_settings.h"
 #include "cli/terminal.h"
 #include "wire/task_definition.h"
 
@@ -23,10 +28,12 @@ constexpr std::string_view token_hint =
     "make one on the server with: gantry node token, and start with --join-token-file FILE or $GANTRY_JOIN_TOKEN";
 
 struct Wanted {
+  Arguments typed;
   AgentProcessSettings process;
   std::string pool;  // empty: the token says
   std::string name;
   std::string token_file;
+  std::optional<wire::Enrolment> foreign;  // of a worker for a foreign Taskcluster: it does not join
 };
 
 std::string variable(const char* name) {
@@ -63,6 +70,7 @@ Async<bool> is_refused(Env& env, const Wanted& wanted, const wire::Enrolment& kn
 
 /// The credentials that there are, unless they have expired, or there is a token and the server does not take them.
 Async<wire::Enrolment> enrol(Env& env, const Wanted& wanted) {
+  if (wanted.foreign) co_return *wanted.foreign;
   const std::string& directory = wanted.process.agent.data_directory;
   auto known = agent::read_enrolment(directory);
   bool live = known && known->expires > env.now();
@@ -110,8 +118,18 @@ struct Joining {
   Event news;
 };
 
-Async<> enrol_into(Env& env, const Wanted& wanted, std::shared_ptr<Joining> joining) {
+Wanted with_host_settings(const Wanted& before, const json::object& settings);
+
+Async<> enrol_into(Env& env, Wanted& wanted, std::shared_ptr<agent::Host> host, std::shared_ptr<Joining> joining) {
   try {
+    agent::HostFacts facts = co_await host->facts();
+    if (!facts.settings.empty()) wanted = with_host_settings(wanted, facts.settings);
+    if (wanted.name.empty()) wanted.name = worker_id_of(facts.worker_id);
+    apply_facts(facts, wanted.process.agent);
+    if (wanted.foreign && wanted.foreign->worker_id.empty()) wanted.foreign->worker_id = wanted.name;
+    if (wanted.foreign && wanted.foreign->worker_id.empty()) {
+      wanted.foreign->worker_id = "node-" + agent::agent_id(env, wanted.process.agent.data_directory).to_string();
+    }
     joining->enrolment = co_await enrol(env, wanted);
     check_pool(wanted, *joining->enrolment);
   } catch (...) {
@@ -127,10 +145,11 @@ Async<> watch_into(Env& env, Interrupts& interrupts, std::shared_ptr<Joining> jo
 }
 
 /// Nothing if it was interrupted.
-Async<std::optional<wire::Enrolment>> enrol_unless(Env& env, const Wanted& wanted, Interrupts& interrupts) {
+Async<std::optional<wire::Enrolment>> enrol_unless(Env& env, Wanted& wanted, std::shared_ptr<agent::Host> host,
+                                                   Interrupts& interrupts) {
   auto joining = std::make_shared<Joining>();
   Scope scope(env.executor(), "join");
-  scope.spawn("enrol", enrol_into(env, wanted, joining));
+  scope.spawn("enrol", enrol_into(env, wanted, std::move(host), joining));
   scope.spawn("interrupts", watch_into(env, interrupts, joining));
   while (!joining->enrolment && !joining->failure && !joining->interrupted) co_await joining->news.wait();
   scope.cancel();
@@ -141,16 +160,25 @@ Async<std::optional<wire::Enrolment>> enrol_unless(Env& env, const Wanted& wante
 }
 
 Async<int> work(Env& env, Wanted wanted, Interrupts& interrupts) {
-  auto joined = co_await enrol_unless(env, wanted, interrupts);
+  // For the credentials that worker-runner renews; a server of ours has its agents renew their own.
+  auto renewed = std::make_shared<AgentProcess*>(nullptr);
+  std::function<void(const wire::HawkCredentials&)> use;
+  if (wanted.foreign) {
+    use = [renewed](const wire::HawkCredentials& credentials) {
+      if (*renewed) (*renewed)->agent().use_credentials(credentials);
+    };
+  }
+  auto host = make_host(env, wanted.process.agent, std::move(use));
+  auto joined = co_await enrol_unless(env, wanted, host, interrupts);
   if (!joined) co_return exit_failed;
   wire::Enrolment enrolment = std::move(*joined);
-  auto agent = std::make_unique<AgentProcess>(env, wanted.process, enrolment);
+  auto agent = wanted.foreign
+                   ? std::make_unique<AgentProcess>(env, under(wanted.process, enrolment), enrolment.credentials)
+                   : std::make_unique<AgentProcess>(env, wanted.process, enrolment);
+  *renewed = agent.get();
   agent->start();
   greet(wanted, enrolment);
-  co_await interrupts.wait(env);
-  say(wanted.process.abort_tasks ? "gantry: stopping, running tasks are aborted" : "gantry: stopping");
-  co_await agent->stop();
-  co_return exit_ok;
+  co_return co_await live(env, *agent, std::move(host), wanted.process.agent, interrupts);
 }
 
 std::string directory_of(const Arguments& arguments) {
@@ -159,11 +187,20 @@ std::string directory_of(const Arguments& arguments) {
 }
 
 net::Endpoint server_of(const Arguments& arguments) {
-  std::string url = arguments.has("server") ? arguments.text("server") : variable("GANTRY_URL");
+  std::string url = foreign_url(arguments);
+  if (url.empty()) url = arguments.has("server") ? arguments.text("server") : variable("GANTRY_URL");
   if (url.empty()) throw UsageError("which server? give --server URL or set $GANTRY_URL");
   net::Endpoint endpoint = parse_server_url(url, arguments.text("tls-ca"));
   if (endpoint.kind != net::Endpoint::Kind::tcp) throw UsageError("--server: must be an http:// or https:// URL");
   return endpoint;
+}
+
+void read_garbage(const Arguments& arguments, agent::GarbageSettings& garbage) {
+  garbage.interval = arguments.duration("garbage-interval");
+  garbage.image_expiration = arguments.duration("image-expiration");
+  garbage.container_expiration = arguments.duration("container-expiration");
+  garbage.disk_bytes_per_slot = arguments.size_bytes("disk-per-slot");
+  garbage.disk_path = arguments.text("disk-path");
 }
 
 Wanted read(const Arguments& arguments) {
@@ -173,23 +210,44 @@ Wanted read(const Arguments& arguments) {
   wanted.pool = arguments.text("pool");
   wanted.token_file = arguments.text("join-token-file");
   wanted.process.server = server_of(arguments);
+  wanted.process.agent.foreign = foreign_settings(arguments);
+  if (wanted.process.agent.foreign.enabled) wanted.foreign = foreign_enrolment(arguments, wanted.name);
   wanted.process.engine_url = engine_url(arguments.text("engine"));
-  wanted.process.abort_tasks = arguments.flag("abort-tasks");
+  read_life(arguments, wanted.process.agent);
   wanted.process.agent.data_directory = directory_of(arguments);
   wanted.process.agent.name = wanted.name;
   wanted.process.agent.slots = slots_of(arguments);
   wanted.process.agent.registries = registries_of(arguments);
   wanted.process.agent.allow_privileged = arguments.flag("allow-privileged");
+  wanted.process.agent.surroundings = surroundings_of(arguments);
   wanted.process.agent.signing_key = signing_key_of(arguments);
   wanted.process.agent.secrets_key = secrets_key_of(arguments);
   wanted.process.agent.restrict_cpu = arguments.flag("restrict-cpu");
   if (std::int64_t limit = log_limit_of(arguments); limit > 0) wanted.process.agent.log_bytes_max = limit;
+  read_garbage(arguments, wanted.process.agent.garbage);
+  agent::MetricsSettings& metrics = wanted.process.agent.metrics;
+  metrics.statsd_url = arguments.text("statsd-url");
+  metrics.statsd_prefix = arguments.text("statsd-prefix");
+  metrics.worker_node_type = arguments.text("worker-node-type");
+  metrics.events = arguments.flag("events");
   return wanted;
 }
 
-int run(const Arguments& arguments) {
+/// Where the data is and which host says so stays as it was: that is in use already.
+Wanted with_host_settings(const Wanted& before, const json::object& settings) {
+  Wanted wanted = read(with_settings(before.typed, json::serialize(settings)));
+  wanted.typed = before.typed;
+  wanted.process.agent.data_directory = before.process.agent.data_directory;
+  wanted.process.agent.host = before.process.agent.host;
+  wanted.process.agent.shutdown.metadata_url = before.process.agent.shutdown.metadata_url;
+  return wanted;
+}
+
+int run(const Arguments& typed) {
+  Arguments arguments = with_settings(typed);
   set_log_level(arguments.flag("verbose") ? LogLevel::debug : LogLevel::info);
   Wanted wanted = read(arguments);
+  wanted.typed = typed;
   const std::string& directory = wanted.process.agent.data_directory;
   make_data_directory({directory});
   std::optional<FileLock> lock;
@@ -207,34 +265,13 @@ int run(const Arguments& arguments) {
 
 }  // namespace
 
-Option engine_option() {
-  return {.name = "engine",
-          .value = "URL",
-          .help = "the container engine; default: $DOCKER_HOST or unix:///var/run/docker.sock"};
-}
+Option engine_option() { return setting_option("engine"); }
 
-Option slots_option() {
-  return {.name = "slots",
-          .kind = ValueKind::count,
-          .value = "N",
-          .help = "how many tasks run at once; default: twice the machine's cpus"};
-}
+Option slots_option() { return setting_option("slots"); }
 
-Option log_limit_option() {
-  return {.name = "log-limit",
-          .kind = ValueKind::size,
-          .value = "SIZE",
-          .help = "a task that writes more log than that is killed",
-          .otherwise = "256m"};
-}
+Option log_limit_option() { return setting_option("log-limit"); }
 
-Option abort_tasks_option() {
-  return {.name = "abort-tasks",
-          .kind = ValueKind::flag,
-          .help = "on Ctrl-C, end running tasks and hand them back instead of leaving their containers"};
-}
-
-Option verbose_option() { return {.name = "verbose", .kind = ValueKind::flag, .help = "log what happens, to stderr"}; }
+Option verbose_option() { return setting_option("verbose"); }
 
 int slots_of(const Arguments& arguments) {
   constexpr std::int64_t slots_max = 10'000;
@@ -244,47 +281,20 @@ int slots_of(const Arguments& arguments) {
   return static_cast<int>(slots);
 }
 
-Option allow_privileged_option() {
-  return {.name = "allow-privileged",
-          .kind = ValueKind::flag,
-          .help =
-              "allow privileged containers: tasks with the scope docker-worker:capability:privileged then do "
-              "whatever this machine's root may"};
-}
+Option allow_privileged_option() { return setting_option("allow-privileged"); }
 
-Option registries_option() {
-  return {.name = "registries",
-          .kind = ValueKind::file,
-          .value = "FILE",
-          .help = "JSON file with the credentials and mirrors of image registries; only its owner may read it"};
-}
+Option registries_option() { return setting_option("registries"); }
 
 agent::Registries registries_of(const Arguments& arguments) {
   if (!arguments.has("registries")) return {};
   return agent::read_registries(arguments.text("registries"));
 }
 
-Option signing_key_option() {
-  return {.name = "signing-key",
-          .kind = ValueKind::file,
-          .value = "FILE",
-          .help =
-              "private ed25519 key for tasks with chainOfTrust: PEM, or a 32-byte seed in base64; only its owner may "
-              "read it"};
-}
+Option signing_key_option() { return setting_option("signing-key"); }
 
-Option secrets_key_option() {
-  return {.name = "secrets-key",
-          .kind = ValueKind::file,
-          .value = "FILE",
-          .help = "private OpenPGP key without passphrase for tasks with encryptedEnv; only its owner may read it"};
-}
+Option secrets_key_option() { return setting_option("secrets-key"); }
 
-Option restrict_cpu_option() {
-  return {.name = "restrict-cpu",
-          .kind = ValueKind::flag,
-          .help = "tasks may have a cpu of their own (capabilities.devices.cpu); no more tasks than cpus run then"};
-}
+Option restrict_cpu_option() { return setting_option("restrict-cpu"); }
 
 std::shared_ptr<const agent::SigningKey> signing_key_of(const Arguments& arguments) {
   if (!arguments.has("signing-key")) return nullptr;
@@ -306,44 +316,25 @@ std::int64_t log_limit_of(const Arguments& arguments) {
 }
 
 Command agent_command() {
-  return {
+  Command command = {
       .path = "agent",
       .summary = "Make this machine a node: run the tasks of one pool for a server",
       .details =
           "The first start exchanges a join token (gantry node token) for credentials of this machine's own, kept in\n"
           "the data directory and renewed from there on; later starts need no token. Ctrl-C and SIGTERM leave\n"
-          "containers running, to be taken up at the next start. It may be killed at any time without harm.",
-      .options = {{.name = "server", .value = "URL", .help = "the server; default: $GANTRY_URL"},
-                  {.name = "join-token-file",
-                   .kind = ValueKind::file,
-                   .value = "FILE",
-                   .help = "for the first start: the file with the join token; default: $GANTRY_JOIN_TOKEN"},
-                  {.name = "data-dir",
-                   .kind = ValueKind::directory,
-                   .value = "DIR",
-                   .help = "where the agent keeps its data; default: node/ in $GANTRY_DATA_DIR or "
-                           "~/.local/share/gantry"},
-                  {.name = "name", .value = "NAME", .help = "what the node is called; default: the host's name"},
-                  {.name = "pool",
-                   .kind = ValueKind::queue,
-                   .value = "P/W",
-                   .help = "refuse to start for another pool than this; default: the join token's"},
-                  tls_ca_option(),
-                  engine_option(),
-                  slots_option(),
-                  log_limit_option(),
-                  registries_option(),
-                  allow_privileged_option(),
-                  signing_key_option(),
-                  secrets_key_option(),
-                  restrict_cpu_option(),
-                  abort_tasks_option(),
-                  verbose_option()},
+          "containers running, to be taken up at the next start; --on-stop changes that. It may be killed at any time\n"
+          "without harm.",
+      .options = settings_source_options(),
       .examples = {{"gantry agent --server https://gantry.example:7443 --join-token-file token",
                     "The first start of a node."},
-                   {"gantry agent --server https://gantry.example:7443", "Every later one."}},
+                   {"gantry agent --server https://gantry.example:7443", "Every later one."},
+                   {"gantry agent --root-url https://taskcluster.example --pool team/linux",
+                    "A worker for a foreign Taskcluster; credentials in the environment."}},
       .run = run,
   };
+  for (const Option& option : foreign_options()) command.options.push_back(option);
+  for (const Option& option : settings_options()) command.options.push_back(option);
+  return command;
 }
 
 }  // namespace gantry::cli

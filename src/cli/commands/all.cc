@@ -22,6 +22,7 @@ std::vector<Command> all_commands() {
   std::ranges::move(role_commands(), std::back_inserter(all));
   std::ranges::move(secret_commands(), std::back_inserter(all));
   std::ranges::move(schema_commands(), std::back_inserter(all));
+  std::ranges::move(settings_commands(), std::back_inserter(all));
   all.push_back(env_command());
   all.push_back(completion_command());
   all.push_back(version_command());

@@ -28,6 +28,7 @@ std::vector<Command> task_change_commands();
 Command task_features_command();
 Command task_shell_command();
 std::vector<Command> schema_commands();
+std::vector<Command> settings_commands();
 std::vector<Command> group_commands();
 std::vector<Command> client_commands();
 std::vector<Command> role_commands();
@@ -47,7 +48,6 @@ Option allow_privileged_option();
 Option signing_key_option();
 Option secrets_key_option();
 Option restrict_cpu_option();
-Option abort_tasks_option();
 Option verbose_option();
 int slots_of(const Arguments& arguments);  // 0: not given
 /// Reads the file; none if it is not given. Throws Error, too.

@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "cli/agent_process.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/life_options.h"
+#include "cli/commands/surroundings.h"
 
 namespace gantry::cli {
 namespace {
@@ -16,12 +18,13 @@ int run(const Arguments& arguments) {
   settings.engine_url = engine_url(arguments.text("engine"));
   settings.task_queue = arguments.text("task-queue");
   settings.listener.insecure = arguments.flag("insecure");
-  settings.abort_tasks = arguments.flag("abort-tasks");
+  settings.on_stop = on_stop_of(arguments);
   settings.pulse_url = find_pulse_url(arguments.text("pulse-url-file"));
   settings.event_log_bytes_max = event_log_of(arguments);
   settings.slots = slots_of(arguments);
   settings.registries = registries_of(arguments);
   settings.allow_privileged = arguments.flag("allow-privileged");
+  settings.surroundings = surroundings_of(arguments);
   settings.signing_key = signing_key_of(arguments);
   settings.secrets_key = secrets_key_of(arguments);
   settings.restrict_cpu = arguments.flag("restrict-cpu");
@@ -51,6 +54,10 @@ Command dev_command() {
                   log_limit_option(),
                   registries_option(),
                   allow_privileged_option(),
+                  dind_image_option(),
+                  side_containers_option(),
+                  superseder_anywhere_option(),
+                  no_firewall_option(),
                   signing_key_option(),
                   secrets_key_option(),
                   restrict_cpu_option(),
@@ -62,7 +69,7 @@ Command dev_command() {
                   {.name = "insecure",
                    .kind = ValueKind::flag,
                    .help = "allow to listen beyond this machine without TLS"},
-                  abort_tasks_option(),
+                  on_stop_option(),
                   verbose_option()},
       .examples = {{"gantry dev", "Listen on 127.0.0.1:7070, data in ~/.local/share/gantry."},
                    {"gantry dev --data-dir /tmp/try --listen 127.0.0.1:0", "A second one, on a free port."},

@@ -15,6 +15,11 @@ std::string last_seen(const json::value& node) {
   return format_duration(Duration(number_at(node, "lastPollMsAgo"))) + " ago";
 }
 
+std::string shown_drift(Duration ahead) {
+  bool behind = ahead < Duration(0);
+  return fmt::format("clock {} {}", format_duration(behind ? -ahead : ahead), behind ? "behind" : "ahead");
+}
+
 Async<int> list(std::shared_ptr<Client> client, Arguments arguments) {
   json::value answer = co_await client->get("/v1/nodes");
   if (arguments.text("output") != "table") {
@@ -32,6 +37,10 @@ Async<int> list(std::shared_ptr<Client> client, Arguments arguments) {
   for (const json::value& node : array_at(answer, "nodes")) {
     std::string_view trouble = text_at(node, "trouble");
     if (!trouble.empty()) say(fmt::format("{} takes no tasks: {}", text_at(node, "name"), trouble));
+    if (!value_at(node, "clockAheadMs").is_null()) {
+      say(fmt::format("{}: {}; set it, or the server's (timedatectl set-ntp true)", text_at(node, "name"),
+                      shown_drift(Duration(number_at(node, "clockAheadMs")))));
+    }
   }
   if (table.empty()) say("no node has registered; gantry dev starts one with the server");
   co_return exit_ok;

@@ -9,6 +9,7 @@
 #include "engine/docker/image_reference.h"
 #include "engine/docker/images.h"
 #include "engine/docker/output_stream.h"
+#include "engine/docker/stored_files.h"
 #include "net/http_client.h"
 
 namespace gantry::engine {
@@ -31,8 +32,9 @@ Error creation_error(const ContainerSpec& spec, const net::IncomingResponse& ans
 
 class DockerEngine : public Engine {
  public:
-  DockerEngine(Env& env, std::shared_ptr<Requests> requests)
-      : env_(env), requests_(std::move(requests)), images_(requests_) {}
+  /// `on_this_machine`: paths that the engine names lead to its files, if this process may read them.
+  DockerEngine(Env& env, std::shared_ptr<Requests> requests, bool on_this_machine)
+      : env_(env), requests_(std::move(requests)), images_(requests_), on_this_machine_(on_this_machine) {}
 
   Async<EngineInfo> info() override;
   Async<> probe() override;
@@ -70,6 +72,7 @@ class DockerEngine : public Engine {
   Async<> kill_container(std::string id, std::string signal) override;
   Async<> remove_container(std::string id) override;
   Async<std::shared_ptr<net::BodyReader>> copy_out(std::string id, std::string path) override;
+  Async<std::optional<OpenFile>> open_file(std::string id, std::string path) override;
   Async<> copy_in(std::string id, std::string directory, std::shared_ptr<net::BodyReader> tar,
                   std::int64_t bytes) override;
   Async<std::shared_ptr<ExecSession>> exec(std::string id, ExecSpec spec) override;
@@ -89,6 +92,7 @@ class DockerEngine : public Engine {
   Env& env_;
   std::shared_ptr<Requests> requests_;
   Images images_;
+  bool on_this_machine_;
   std::map<std::string, bool> terminals_;  // by id, of containers that were made here
 };
 
@@ -244,6 +248,19 @@ Async<std::shared_ptr<net::BodyReader>> DockerEngine::copy_out(std::string id, s
                                            .timeout = archive_timeout});
 }
 
+Async<std::optional<OpenFile>> DockerEngine::open_file(std::string id, std::string path) {
+  if (!on_this_machine_) co_return std::nullopt;
+  id = checked_id(std::move(id));
+  std::string body =
+      co_await requests_->call({.path = "/containers/" + id + "/json", .what = "inspect container " + short_id(id)});
+  StoredRoot root = parse_stored_root(body);
+  std::string below = path_in_root(root, path);
+  if (root.running || root.upper.empty() || below.empty()) co_return std::nullopt;
+  StoredFile stored = co_await env_.blocking([upper = root.upper, below] { return open_stored_file(upper, below); });
+  if (!stored.file) co_return std::nullopt;
+  co_return OpenFile{net::file_body(env_, std::move(stored.file), 0, stored.bytes, path), stored.bytes};
+}
+
 Async<> DockerEngine::copy_in(std::string id, std::string directory, std::shared_ptr<net::BodyReader> tar,
                               std::int64_t bytes) {
   id = checked_id(std::move(id));
@@ -353,9 +370,10 @@ Async<NetworkInfo> DockerEngine::network_info(std::string name) {
 namespace {
 
 std::unique_ptr<Engine> engine_at(Env& env, const net::Endpoint& endpoint) {
-  return std::make_unique<docker::DockerEngine>(
-      env, std::make_shared<docker::Requests>(env, net::make_http_client(env, endpoint),
-                                              net::make_http_client(env, endpoint, 0)));
+  auto requests = std::make_shared<docker::Requests>(env, net::make_http_client(env, endpoint),
+                                                     net::make_http_client(env, endpoint, 0));
+  bool on_this_machine = endpoint.kind != net::Endpoint::Kind::tcp;
+  return std::make_unique<docker::DockerEngine>(env, std::move(requests), on_this_machine);
 }
 
 std::string variable(const char* name) {
@@ -385,7 +403,8 @@ std::unique_ptr<Engine> make_docker_engine(Env& env, std::string url, std::strin
 }
 
 std::unique_ptr<Engine> make_docker_engine(Env& env, std::shared_ptr<net::Transport> transport) {
-  return std::make_unique<docker::DockerEngine>(env, std::make_shared<docker::Requests>(env, transport, transport));
+  return std::make_unique<docker::DockerEngine>(env, std::make_shared<docker::Requests>(env, transport, transport),
+                                                false);
 }
 
 }  // namespace gantry::engine

@@ -24,6 +24,8 @@ namespace {
 // engine adds its defaults to every option that is not given, and takes no "unlimited", so this is 10^15 bytes.
 constexpr std::string_view log_size_unlimited = "1p";
 constexpr std::string_view icc_option = "com.docker.network.bridge.enable_icc";
+constexpr std::string_view bridge_option = "com.docker.network.bridge.name";
+constexpr std::size_t bridge_id_characters = 12;  // of the network's id, in the name of its bridge
 
 [[noreturn]] void unexpected(std::string_view what) {
   throw Error(ErrorCode::unsupported, fmt::format("the Docker engine's answer has {}", what),
@@ -181,11 +183,14 @@ json::array devices_json(const std::vector<Device>& devices) {
 }
 
 void add_access(const ContainerSpec& spec, json::object& host) {
+  json::array options;
   if (spec.privileged) {
     host["Privileged"] = true;
   } else {
-    host["SecurityOpt"] = json::array{"no-new-privileges"};
+    options.emplace_back("no-new-privileges");
   }
+  if (spec.all_system_calls) options.emplace_back("seccomp=unconfined");
+  if (!options.empty()) host["SecurityOpt"] = std::move(options);
   if (!spec.capabilities_add.empty()) host["CapAdd"] = strings(spec.capabilities_add);
   if (!spec.capabilities_drop.empty()) host["CapDrop"] = strings(spec.capabilities_drop);
   if (!spec.devices.empty()) host["Devices"] = devices_json(spec.devices);
@@ -327,6 +332,27 @@ ContainerState parse_container_state(std::string_view body) {
   return state;
 }
 
+StoredRoot parse_stored_root(std::string_view body) {
+  json::object object = parse_object(body);
+  StoredRoot root;
+  root.running = flag_at(object_at(object, "State"), "Running");
+  if (const json::object* driver = optional_object_at(object, "GraphDriver")) {
+    const json::object* data = optional_object_at(*driver, "Data");
+    if (data && optional_text_at(*driver, "Name") == "overlay2") root.upper = optional_text_at(*data, "UpperDir");
+  }
+  if (const json::value* mounts = object.if_contains("Mounts"); mounts && mounts->is_array()) {
+    for (const json::value& mount : mounts->get_array()) {
+      root.mounts.push_back(text_at(as_object(mount, "a mount"), "Destination"));
+    }
+  }
+  const json::object* host = optional_object_at(object, "HostConfig");
+  const json::object* memory = host ? optional_object_at(*host, "Tmpfs") : nullptr;
+  if (memory) {
+    for (const auto& [path, options] : *memory) root.mounts.emplace_back(path);
+  }
+  return root;
+}
+
 std::vector<ContainerSummary> parse_container_list(std::string_view body) {
   std::vector<ContainerSummary> containers;
   for (const json::value& value : parse_array(body)) {
@@ -440,6 +466,13 @@ ExecState parse_exec_state(std::string_view body) {
 NetworkInfo parse_network_info(std::string_view body) {
   json::object object = parse_object(body);
   NetworkInfo info;
+  auto options = labels_at(object, "Options");
+  std::string id = optional_text_at(object, "Id");
+  if (auto name = options.find(std::string(bridge_option)); name != options.end()) {
+    info.bridge = name->second;
+  } else if (id.size() >= bridge_id_characters) {
+    info.bridge = "br-" + id.substr(0, bridge_id_characters);
+  }
   const json::object* ipam = optional_object_at(object, "IPAM");
   const json::value* configs = ipam ? ipam->if_contains("Config") : nullptr;
   if (!configs || !configs->is_array() || configs->get_array().empty()) return info;

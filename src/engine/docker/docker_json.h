@@ -25,6 +25,15 @@ std::string filters_json(std::string_view filter, std::string_view value);
 /// "Id" of an answer.
 std::string parse_id(std::string_view body);
 ContainerState parse_container_state(std::string_view body);
+
+/// What an inspected container says of where its files are.
+struct StoredRoot {
+  bool running = false;
+  std::string upper;                // the directory of what the container wrote; empty: not with overlay2
+  std::vector<std::string> mounts;  // paths in the container where something else is mounted
+};
+StoredRoot parse_stored_root(std::string_view body);
+
 std::vector<ContainerSummary> parse_container_list(std::string_view body);
 
 struct WaitResult {

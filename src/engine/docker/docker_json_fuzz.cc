@@ -31,6 +31,7 @@ void try_answers(std::string_view bytes) {
     GANTRY_ASSERT(state->pid >= 0);
     GANTRY_ASSERT(state->finished >= time_min && state->finished <= time_max);
   }
+  read(parse_stored_root, bytes, refusal);
   if (auto list = read(parse_container_list, bytes, refusal)) {
     for (const ContainerSummary& container : *list) GANTRY_ASSERT(container.created <= time_max);
   }

@@ -163,6 +163,20 @@ TEST(NetworkInfo, IsOfTheFirstAddresses) {
   EXPECT_EQ(parse_network_info(R"({"IPAM":{"Config":[]}})").gateway, "");
 }
 
+TEST(NetworkInfo, TellsTheBridge) {
+  EXPECT_EQ(parse_network_info("{}").bridge, "");
+  std::string_view named = R"({"Id":"96e93cd4b3768fb2","Options":{"com.docker.network.bridge.name":"docker0"}})";
+  EXPECT_EQ(parse_network_info(named).bridge, "docker0");
+  EXPECT_EQ(parse_network_info(R"({"Id":"96e93cd4b3768fb2"})").bridge, "br-96e93cd4b376");
+}
+
+TEST(ContainerSpec, MayBeWithoutAFilterOfSystemCalls) {
+  ContainerSpec spec;
+  spec.all_system_calls = true;
+  json::value body = json::parse(container_create_json(spec));
+  EXPECT_EQ(body.at("HostConfig").at("SecurityOpt"), json::parse(R"(["no-new-privileges", "seccomp=unconfined"])"));
+}
+
 TEST(ContainerState, TellsWhereTheContainerIs) {
   std::string state = R"("State":{"Status":"running","Running":true,"ExitCode":0,"Pid":4711})";
   ContainerState own = parse_container_state(R"({"Id":"a",)" + state +

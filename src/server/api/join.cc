@@ -28,7 +28,7 @@ wire::Enrolment enrol(Services& services, std::string task_queue, std::string wo
   std::string client = grid::node_client_id(task_queue, worker_id);
   enrolment.issued = grid::may_issue_at(services.commits.state(), client, services.env.now());
   enrolment.expires = enrolment.issued + grid::node_credentials_life;
-  std::vector<std::string> scopes{"queue:claim-work:" + task_queue,
+  std::vector<std::string> scopes{"queue:claim-work:" + task_queue, "queue:claim-task:" + task_queue,
                                   fmt::format("queue:worker-id:{}/{}", worker_group, worker_id),
                                   "purge-cache:purge-requests::" + task_queue};
   auto issued =

@@ -99,6 +99,7 @@ Async<net::Response> poll_node(Services& services, Call& call) {
   NodeLink& link = services.nodes[*id];
   link.last_poll = services.env.uptime();
   link.trouble = poll.trouble;
+  link.clock_ahead_ms = poll.clock_ahead_ms;
   link.caches = std::move(poll.caches);
   if (poll.restarted) co_await release_unheld(services, *id, poll.holds);
   Duration wait = poll.trouble.empty() ? node_poll_max : troubled_poll_max;
@@ -144,6 +145,7 @@ Async<net::Response> list_nodes(Services& services, Call& call) {
     out.field("running", static_cast<std::int64_t>(state.allocations_on(node.id).size()));
     if (seen) out.field("lastPollMsAgo", (services.env.uptime() - link->second.last_poll).count());
     if (seen && !link->second.trouble.empty()) out.field("trouble", link->second.trouble);
+    if (seen && link->second.clock_ahead_ms != 0) out.field("clockAheadMs", link->second.clock_ahead_ms);
     out.end_object();
   });
   out.end_array().end_object();

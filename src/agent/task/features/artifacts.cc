@@ -2,6 +2,7 @@
 // of another type becomes an error artifact and, unless it is optional, fails the task: a green task has what it
 // promised.
 #include <algorithm>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -54,6 +55,7 @@ class Artifacts : public Feature {
     Time expires = spec.expires.value_or(run.expires);
     Duration until = run.env.uptime() + report_patience;
     Duration delay = retry_delay_min;
+    uploaded_.clear();
     for (;;) {
       std::optional<Error> failure;
       try {
@@ -103,6 +105,10 @@ class Artifacts : public Feature {
   }
 
   Async<> upload(RunContext& run, ArtifactSpec spec, Time expires) {
+    if (spec.type == ArtifactSpec::Type::file) {
+      auto file = co_await run.engine.open_file(run.container, spec.path);
+      if (file) co_return co_await upload_body(run, spec.name, expires, std::move(file->body), file->bytes);
+    }
     auto archive = co_await run.engine.copy_out(run.container, spec.path);
     auto tar = std::make_shared<engine::TarReader>(archive);
     auto first = co_await tar->next();
@@ -112,22 +118,26 @@ class Artifacts : public Feature {
       throw Error(ErrorCode::invalid_input, fmt::format("is not a {}", directory ? "directory" : "file"));
     }
     if (!directory) {
-      co_await upload_entry(run, tar, spec.name, expires, first->bytes);
+      co_await upload_body(run, spec.name, expires, engine::tar_entry_body(tar), first->bytes);
       co_return;
     }
     while (auto entry = co_await tar->next()) {
       std::string relative = relative_name(entry->name);
       if (entry->type != engine::TarEntryType::file || relative.empty()) continue;
-      co_await upload_entry(run, tar, spec.name + "/" + relative, expires, entry->bytes);
+      co_await upload_body(run, spec.name + "/" + relative, expires, engine::tar_entry_body(tar), entry->bytes);
     }
   }
 
-  Async<> upload_entry(RunContext& run, std::shared_ptr<engine::TarReader> tar, std::string name, Time expires,
-                       std::int64_t bytes) {
+  Async<> upload_body(RunContext& run, std::string name, Time expires, std::shared_ptr<net::BodyReader> body,
+                      std::int64_t bytes) {
+    if (uploaded_.contains(name)) co_return;
     std::string type = content_type_of(name);
     std::string url = co_await announce_artifact(run, name, type, expires, bytes);
-    co_await put_artifact(run, std::move(url), name, type, engine::tar_entry_body(tar), bytes);
+    co_await put_artifact(run, std::move(url), name, type, std::move(body), bytes);
+    uploaded_.insert(name);
   }
+
+  std::set<std::string> uploaded_;  // of this artifact: an upload that is tried again need not send it again
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// capabilities.privileged and allowPtrace: more rights in the container, for those who have the scope (taskcluster.md
-// 1.2).
+// capabilities.privileged, capabilities.disableSeccomp and allowPtrace: more rights in the container, for those who
+// have the scope (taskcluster.md 1.2).
 #include "agent/task/feature.h"
 #include "agent/task/scopes.h"
 
@@ -18,6 +18,14 @@ class Privileged : public Feature {
   }
 };
 
+class DisableSeccomp : public Feature {
+ public:
+  Async<> link(RunContext& run) override {
+    co_await require_scope(run, "docker-worker:capability:disableSeccomp", "run without a filter of system calls");
+    run.plan.all_system_calls = true;
+  }
+};
+
 class AllowPtrace : public Feature {
  public:
   Async<> link(RunContext& run) override {
@@ -29,6 +37,7 @@ class AllowPtrace : public Feature {
 }  // namespace
 
 std::unique_ptr<Feature> make_privileged() { return std::make_unique<Privileged>(); }
+std::unique_ptr<Feature> make_disable_seccomp() { return std::make_unique<DisableSeccomp>(); }
 std::unique_ptr<Feature> make_allow_ptrace() { return std::make_unique<AllowPtrace>(); }
 
 }  // namespace gantry::agent

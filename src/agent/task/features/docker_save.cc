@@ -48,7 +48,7 @@ class DockerSave : public Feature {
     co_await run.engine.commit_container(run.container, reference_);
     ScratchFile scratch(run.settings.spool_directory + "/" + run_file_name(run.run, scratch_extension));
     std::int64_t bytes = co_await pack(run, scratch.path);
-    Time expires = std::min(run.expires, run.env.now() + life_max);
+    Time expires = std::min(run.expires, run.server.now() + life_max);
     co_await upload_file(run, artifact_name, content_type, scratch.path, bytes, expires);
     co_await run.log.line(fmt::format("Saved the container's files as an image: {}, {} bytes", artifact_name, bytes));
   }

@@ -35,7 +35,7 @@ class EncryptedEnv : public Feature {
     for (const std::string& entry : run.payload.encrypted_env) {
       Result<std::string> plain = co_await run.env.blocking([key, entry] { return decrypt(*key, entry); });
       if (!plain) throw violation(run, place, plain.error());
-      auto variable = read_secret_variable(plain.value(), run.run.task, run.env.now(), taken);
+      auto variable = read_secret_variable(plain.value(), run.run.task, run.server.now(), taken);
       if (!variable) throw violation(run, place, variable.error());
       taken.insert(variable.value().name);
       run.plan.env.emplace_back(std::move(variable.value().name), std::move(variable.value().value));

@@ -1,4 +1,5 @@
 // localLiveLog: the log is readable on the server while the task runs (design 3.13).
+#include "agent/queue_link.h"
 #include "agent/task/feature.h"
 
 namespace gantry::agent {
@@ -8,7 +9,7 @@ class LiveLog : public Feature {
  public:
   Async<> link(RunContext& run) override {
     run.log.start(run.scope, run.payload.log);
-    co_return;
+    co_await run.server.queue().show_log(run);
   }
 };
 

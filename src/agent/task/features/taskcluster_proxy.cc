@@ -2,6 +2,7 @@
 // (taskcluster.md 1.7, agent/proxy/task_proxy.h).
 #include <fmt/format.h>
 
+#include "agent/isolation.h"
 #include "agent/proxy/limits.h"
 #include "agent/proxy/task_proxy.h"
 #include "agent/task/feature.h"
@@ -17,6 +18,7 @@ class TaskclusterProxy : public Feature {
     std::optional<Error> failure;
     try {
       TaskProxy::Address address = co_await run.settings.proxy->open(run.adopted);
+      if (run.settings.isolation) co_await run.settings.isolation->let_in(address.host, address.port);
       admission_.reset();
       admission_ = run.settings.proxy->admit(run);
       run.plan.extra_hosts.emplace_back(host_name, address.host);
