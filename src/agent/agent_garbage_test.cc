@@ -12,7 +12,7 @@ namespace gantry::agent {
 namespace {
 
 /// Answers polls with its own time, and counts claims, which it lets wait for a second.
-class CountingServer : public net::Transport {
+class CountingServer : public AnsweringServer {
  public:
   explicit CountingServer(FakeEnv& env) : env_(env) {}
   Duration ahead{};  // of the agent's clock
@@ -30,10 +30,6 @@ class CountingServer : public net::Transport {
     response.headers.add("date", net::http_date(env_.now() + ahead));
     response.body = is_poll ? wire::to_json(wire::NodeNews{}) : R"({"tasks":[]})";
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 
  private:

@@ -13,7 +13,7 @@ namespace gantry::agent {
 namespace {
 
 /// A server that answers polls, and claims as the test says.
-class ClaimServer : public net::Transport {
+class ClaimServer : public AnsweringServer {
  public:
   struct Claim {
     std::string token;
@@ -41,10 +41,6 @@ class ClaimServer : public net::Transport {
     if (lost) throw Error(ErrorCode::unavailable, "the connection broke off");
     response.body = R"({"tasks":[]})";
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 
  private:

@@ -15,7 +15,7 @@ namespace {
 const std::string pool = "prov/type";
 
 /// The purge-cache service; its answers are a second under way.
-class PurgeServer : public net::Transport {
+class PurgeServer : public AnsweringServer {
  public:
   explicit PurgeServer(FakeEnv& env) : env_(env) {}
   std::vector<std::string> asked;
@@ -29,10 +29,6 @@ class PurgeServer : public net::Transport {
     response.body = "{\"requests\":[" + purges + "]}";
     co_await env_.sleep(seconds(1));
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 
  private:

@@ -12,7 +12,7 @@ namespace gantry::agent {
 namespace {
 
 /// A server that enrols, or answers what it is told to.
-class EnrolmentServer : public net::Transport {
+class EnrolmentServer : public AnsweringServer {
  public:
   explicit EnrolmentServer(Env& env) : env_(env) {}
   int status = 200;
@@ -26,10 +26,6 @@ class EnrolmentServer : public net::Transport {
     response.status = status;
     response.body = status == 200 ? wire::to_json(enrolment()) : R"({"code":"x","message":"no"})";
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 
   wire::Enrolment enrolment() {

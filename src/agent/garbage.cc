@@ -260,20 +260,26 @@ void Garbage::failed(const std::string& what, const Error& error) {
               format_duration(settings_.container_expiration), error.message());
 }
 
-Async<bool> Garbage::remove_container(std::string id) {
-  std::string what = "container " + id.substr(0, 12);
+Async<bool> Garbage::try_to_remove(std::string what, Async<> removal) {
   if (!may_try(what)) co_return false;
   std::optional<Error> failure;
   try {
-    co_await engine_.remove_container(id);
+    co_await std::move(removal);
   } catch (const Error& error) {
     failure = error;
   }
   if (failure) {
     failed(what, *failure);
-    co_return false;
+  } else {
+    failures_.erase(what);
   }
-  failures_.erase(what);
+  co_return !failure;
+}
+
+Async<bool> Garbage::remove_container(std::string id) {
+  std::string what = "container " + id.substr(0, 12);
+  bool gone = co_await try_to_remove(what, engine_.remove_container(id));
+  if (!gone) co_return false;
   ++counters_.containers_removed;
   log_debug("garbage: {} removed", what);
   tell("container removed", {{"id", id}});
@@ -282,18 +288,8 @@ Async<bool> Garbage::remove_container(std::string id) {
 
 Async<bool> Garbage::remove_volume(std::string volume) {
   std::string what = "volume " + volume;
-  if (!may_try(what)) co_return false;
-  std::optional<Error> failure;
-  try {
-    co_await engine_.remove_volume(volume);
-  } catch (const Error& error) {
-    failure = error;
-  }
-  if (failure) {
-    failed(what, *failure);
-    co_return false;
-  }
-  failures_.erase(what);
+  bool gone = co_await try_to_remove(what, engine_.remove_volume(volume));
+  if (!gone) co_return false;
   ++counters_.volumes_removed;
   log_info("garbage: {} of no run and no cache removed", what);
   co_return true;

@@ -110,6 +110,8 @@ class Garbage {
   Async<bool> remove(Candidate candidate, std::string_view why);
   Async<bool> remove_image(std::string reference, std::string why);
   Async<bool> remove_volume(std::string volume);
+  /// Whether it is gone now; counts failures.
+  Async<bool> try_to_remove(std::string what, Async<> removal);
 
   std::int64_t needed_bytes() const;
   /// -1: it cannot be found out.

@@ -12,7 +12,7 @@ namespace gantry::agent {
 namespace {
 
 /// Takes what was signed within `tolerance` of its clock, and says what that is.
-class OtherClockServer : public net::Transport {
+class OtherClockServer : public AnsweringServer {
  public:
   explicit OtherClockServer(FakeEnv& env) : env_(env) {}
   Duration ahead{};  // of the agent's clock
@@ -36,10 +36,6 @@ class OtherClockServer : public net::Transport {
     response.body = "{}";
     response.headers.add("date", net::http_date(now));
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 
  private:

@@ -42,20 +42,7 @@ time_t time(time_t* out) {
 """
 
 
-class Server(Dev):
-    """`gantry server`, with the calls of Dev."""
-
-    def start(self):
-        endpoint = os.path.join(self.directory, "endpoint")
-        with open(os.path.join(self.directory, "messages"), "ab") as messages:
-            self.process = subprocess.Popen([GANTRY, "server", "--data-dir", self.directory, "--listen", "127.0.0.1:0"],
-                                            stdout=messages, stderr=messages)
-        wait_for(lambda: os.path.exists(endpoint) and os.path.getsize(endpoint), 20, "gantry server listens")
-        with open(endpoint) as file:
-            self.port = int(file.read().strip().rsplit(":", 1)[1])
-        with open(os.path.join(self.directory, "credentials.json")) as file:
-            self.credentials = json.load(file)
-
+class ClockServer(Server):
     def gantry(self, *words):
         done = subprocess.run([GANTRY, *words, "--data-dir", self.directory], capture_output=True, text=True, timeout=60)
         expect_equal(done.returncode, 0, done.stderr)
@@ -106,7 +93,7 @@ class ShiftedAgent:
 
 
 def live_with(shift_seconds, ahead_text):
-    with Server() as server, ShiftedAgent(server, shift_seconds) as agent:
+    with ClockServer() as server, ShiftedAgent(server, shift_seconds) as agent:
         task = server.create("echo", "hello", queue=POOL)
         ended = server.wait_resolved(task)
         expect_equal((ended["state"], len(ended["runs"])), ("completed", 1), agent.text())
@@ -142,7 +129,7 @@ def test_hours_behind():
 
 
 def test_a_clock_in_step_is_not_told():
-    with Server() as server, ShiftedAgent(server, 0) as agent:
+    with ClockServer() as server, ShiftedAgent(server, 0) as agent:
         task = server.create("true", queue=POOL)
         expect_equal(server.wait_resolved(task)["state"], "completed", agent.text())
         expect("clockAheadMs" not in agent.node(), agent.node())

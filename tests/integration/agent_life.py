@@ -12,19 +12,11 @@ from agent_world import *
 POOL = "team/linux"
 
 
-class Server(Dev):
-    """`gantry server`, with the calls of Dev, and one `gantry agent` at a time."""
+class LifeServer(Server):
+    """With one `gantry agent` at a time."""
 
     def start(self):
-        endpoint = os.path.join(self.directory, "endpoint")
-        with open(os.path.join(self.directory, "messages"), "ab") as messages:
-            self.process = subprocess.Popen([GANTRY, "server", "--data-dir", self.directory, "--listen", "127.0.0.1:0"],
-                                            stdout=messages, stderr=messages)
-        wait_for(lambda: os.path.exists(endpoint) and os.path.getsize(endpoint), 20, "gantry server listens")
-        with open(endpoint) as file:
-            self.port = int(file.read().strip().rsplit(":", 1)[1])
-        with open(os.path.join(self.directory, "credentials.json")) as file:
-            self.credentials = json.load(file)
+        super().start()
         self.token = os.path.join(self.directory, "token")
         with open(self.token, "w") as file:
             subprocess.run([GANTRY, "node", "token", "--pool", POOL, "--data-dir", self.directory], stdout=file,
@@ -76,7 +68,7 @@ ARTIFACTS = {"public/f": {"type": "file", "path": "/etc/passwd"}}
 
 
 def test_a_signal_leaves_tasks():
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent()
         task = server.run_shell("sleep 3; echo over")
         container = server.wait_running(task)
@@ -90,7 +82,7 @@ def test_a_signal_leaves_tasks():
 
 
 def test_a_signal_hands_tasks_back():
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent("--on-stop", "hand-back")
         task = server.run_shell("echo up; sleep 60", artifacts=ARTIFACTS)
         server.wait_running(task)
@@ -102,7 +94,7 @@ def test_a_signal_hands_tasks_back():
 
 
 def test_a_signal_lets_tasks_finish():
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent("--on-stop", "finish")
         task = server.run_shell("sleep 4; echo over", artifacts=ARTIFACTS)
         server.wait_running(task)
@@ -131,7 +123,7 @@ def test_a_signal_lets_tasks_finish():
 
 
 def test_an_idle_machine_is_given_up():
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent("--idle-shutdown", "--after-idle", "4s")
         task = server.run_shell("sleep 6")  # longer than it may be idle
         server.wait_running(task)
@@ -146,7 +138,7 @@ def test_an_idle_machine_is_given_up():
 
 def test_a_finishing_task_holds_the_machine():
     """A task that comes while the shutdown is pending takes it back."""
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent("--idle-shutdown", "--after-idle", "3s")
         for _ in range(3):
             task = server.run_shell("true")
@@ -204,7 +196,7 @@ class MetadataStub:
 
 
 def test_a_spot_notice_hands_tasks_back():
-    with MetadataStub() as cloud, Server() as server:
+    with MetadataStub() as cloud, LifeServer() as server:
         server.start_agent("--host", "aws", "--metadata-url", cloud.url, name="")
         task = server.run_shell("echo up; sleep 60", artifacts=ARTIFACTS)
         server.wait_running(task)
@@ -218,7 +210,7 @@ def test_a_spot_notice_hands_tasks_back():
 
 
 def test_a_file_gives_notice_too():
-    with Server() as server:
+    with LifeServer() as server:
         path = os.path.join(server.directory, "host.json")
         with open(path, "w") as file:
             json.dump({"workerId": "of-the-file", "settings": {"slots": 1, "shutdown": {"command": "touch wrong"}}}, file)
@@ -278,7 +270,7 @@ class Runner:
 
 
 def test_worker_runner_terminates():
-    with Server() as server:
+    with LifeServer() as server:
         runner = Runner(server)
         runner.write(b"garbage\n~{ not json }\n" + b"x" * 200_000 + b"\n\xff\xfe\n")
         hello = runner.greet("graceful-termination", "shutdown", "log", "error-report", "teleport")
@@ -305,7 +297,7 @@ def test_worker_runner_terminates():
 
 
 def test_worker_runner_shuts_down():
-    with Server() as server:
+    with LifeServer() as server:
         runner = Runner(server, "--idle-shutdown", "--after-idle", "3s")
         runner.greet("shutdown")
         expect_equal(server.end_of_agent(), 0)
@@ -324,7 +316,7 @@ def test_an_engine_on_another_machine():
     ask = "wget -q -O - $TASKCLUSTER_PROXY_URL/api/queue/v1/task/$TASK_ID"
     features = {"taskclusterProxy": True}
     bridge = Engine().call("GET", "/networks/bridge")[1]["IPAM"]["Config"][0]["Gateway"]
-    with Server() as server:
+    with LifeServer() as server:
         server.start_agent("--task-host", "engine.example")
         task = server.run_shell(ask, features=features, scopes=["queue:get-task:*"])
         expect_equal(server.wait_resolved(task)["state"], "failed")

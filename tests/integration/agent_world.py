@@ -121,20 +121,22 @@ class Dev:
             self.show_messages()
         self.end()
 
+    def command(self):
+        return [GANTRY, "dev", "--data-dir", self.directory, "--listen", f"127.0.0.1:{self.port}", "--verbose",
+                "--engine", f"unix://{self.engine.path}", "--slots", str(self.slots)] + self.arguments
+
     def start(self):
         # A crash must not leave a stale port file that start() would take for the new one.
         endpoint = os.path.join(self.directory, "endpoint")
         if os.path.exists(endpoint):
             os.remove(endpoint)
-        command = [GANTRY, "dev", "--data-dir", self.directory, "--listen", f"127.0.0.1:{self.port}", "--verbose",
-                   "--engine", f"unix://{self.engine.path}", "--slots", str(self.slots)] + self.arguments
         with open(os.path.join(self.directory, "messages"), "ab") as messages:
-            self.process = subprocess.Popen(command, stdout=messages, stderr=messages)
+            self.process = subprocess.Popen(self.command(), stdout=messages, stderr=messages)
         wait_for(lambda: os.path.exists(endpoint) and os.path.getsize(endpoint) or self.process.poll() is not None, 20,
-                 "gantry dev listens")
+                 "gantry listens")
         if self.process.poll() is not None:
             self.show_messages()
-            raise AssertionError(f"gantry dev ended with {self.process.returncode}")
+            raise AssertionError(f"gantry ended with {self.process.returncode}")
         with open(endpoint) as file:
             self.port = int(file.read().strip().rsplit(":", 1)[1])
         with open(os.path.join(self.directory, "credentials.json")) as file:
@@ -292,6 +294,13 @@ class Dev:
             answer.read()
             target = url.path + ("?" + url.query if url.query else "")
         raise AssertionError("too many redirections")
+
+
+class Server(Dev):
+    """A `gantry server`, which has no agent of its own, with the calls of Dev."""
+
+    def command(self):
+        return [GANTRY, "server", "--data-dir", self.directory, "--listen", f"127.0.0.1:{self.port}"]
 
 
 def make_slugid():

@@ -42,7 +42,7 @@ struct HostTest : testing::Test {
 };
 
 /// An instance metadata service, as this test thinks of it.
-class MetadataStub : public net::Transport {
+class MetadataStub : public AnsweringServer {
  public:
   std::map<std::string, std::string> documents;
   int failures = 0;  // so many requests to come are not answered
@@ -71,10 +71,6 @@ class MetadataStub : public net::Transport {
       response.body = found->second;
     }
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 };
 

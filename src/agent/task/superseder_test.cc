@@ -11,7 +11,7 @@ namespace {
 constexpr const char* url = "http://superseder.example/queue?of=me";
 
 /// The user's service.
-class Service : public net::Transport {
+class Service : public AnsweringServer {
  public:
   int status = 200;
   std::function<std::string(const std::string& target)> answer;
@@ -26,10 +26,6 @@ class Service : public net::Transport {
     response.status = status;
     response.body = answer(request.target);
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 };
 

@@ -35,8 +35,17 @@ class TemporaryDirectory {
   std::string path_;
 };
 
+/// A server that answers whole requests only.
+class AnsweringServer : public net::Transport {
+ public:
+  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
+  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
+    throw Error(ErrorCode::unsupported, "upgrade");
+  }
+};
+
 /// The server's side of a live log; `answer` may take over for a request.
-class LogServer : public net::Transport {
+class LogServer : public AnsweringServer {
  public:
   std::string log;
   int requests = 0;
@@ -59,10 +68,6 @@ class LogServer : public net::Transport {
       response.body = fmt::format("{{\"bytes\":{}}}", log.size());
     }
     co_return response;
-  }
-  Async<net::OpenResponse> open(net::OutgoingRequest) override { throw Error(ErrorCode::unsupported, "open"); }
-  Async<std::shared_ptr<net::RawStream>> upgrade(net::OutgoingRequest, std::string) override {
-    throw Error(ErrorCode::unsupported, "upgrade");
   }
 };
 
