@@ -29,6 +29,7 @@ const fitting = new Map([
   ['^[a-zA-Z0-9-_]{1,38}$', [`${letters}-_`, 8]],
   ['^[a-zA-Z0-9-_]{1,38}/[a-zA-Z0-9-_]{1,38}$', [`${letters}-_`, 8, 'p/']],
   ['^[a-zA-Z0-9._/-]*$', [`${letters}._/-`, 8]],
+  ['^[a-zA-Z0-9_-]{1,38}$', [`${letters}_-`, 8]],
   ['^[a-zA-Z0-9_-]{22,66}$', [`${letters}_-`, 22]],
   ['^(https?://|ssh://|git@)', [letters, 8, 'https://']],
   // Of payloads.
