@@ -118,7 +118,8 @@ class Agent::Impl {
     run_settings_.shells = &shells_;
     run_settings_.engine_away = [this] { engine_away(); };
     if (settings_.foreign.enabled) {
-      server_.use_queue(make_taskcluster_queue(env_, server_, settings_.foreign, settings_.data_directory + "/claims"));
+      server_.use_queue(make_taskcluster_queue(env_, server_, settings_.foreign, settings_.data_directory + "/claims",
+                                               settings_.task_queue));
     }
   }
 

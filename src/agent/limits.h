@@ -35,4 +35,7 @@ inline constexpr Duration log_look_interval = milliseconds(200);  // a live log'
 inline constexpr Duration log_drain_patience = seconds(5);        // for readers of a live log that has ended
 inline constexpr int log_readers_max = 64;                        // of all live logs together
 
+inline constexpr Duration pulse_retry_min = seconds(1);
+inline constexpr Duration pulse_retry_max = seconds(30);
+
 }  // namespace gantry::agent

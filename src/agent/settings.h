@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +14,7 @@
 #include "agent/side_container_settings.h"
 #include "base/json.h"
 #include "base/time.h"
+#include "net/amqp_url.h"
 #include "net/tls.h"
 #include "wire/hawk.h"
 
@@ -77,6 +79,7 @@ struct ForeignSettings {
   std::string log_host;                  // the name in their URLs; by default the agent's public name
   std::string log_certificate;           // PEM files: live logs are read by https; empty: by http
   std::string log_key;
+  std::optional<net::AmqpUrl> pulse;  // the broker that tells of pending tasks and ended runs; none: they show later
 };
 
 /// What surrounds tasks' containers.

@@ -9,6 +9,7 @@
 
 #include "agent/limits.h"
 #include "agent/live_log_server.h"
+#include "agent/pulse_listener.h"
 #include "agent/task/artifact_upload.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -32,7 +33,7 @@ Error no_tasks() { return Error(ErrorCode::invalid_input, "the server's answer h
 
 class TaskclusterQueue : public QueueLink {
  public:
-  TaskclusterQueue(Env& env, ServerApi& server, ForeignSettings settings, std::string directory)
+  TaskclusterQueue(Env& env, ServerApi& server, ForeignSettings settings, std::string directory, std::string task_queue)
       : env_(env),
         server_(server),
         settings_(std::move(settings)),
@@ -41,6 +42,10 @@ class TaskclusterQueue : public QueueLink {
     std::filesystem::create_directories(directory_);
     ::chmod(directory_.c_str(), 0700);
     for (const auto& file : std::filesystem::directory_iterator(directory_)) load(file.path().string());
+    if (!settings_.pulse) return;
+    auto told = [this](PulseNews news) { hear(news); };
+    pulse_ = std::make_unique<PulseListener>(env, *settings_.pulse, std::move(task_queue), std::move(told));
+    pulse_->start();
   }
 
   bool native() const override { return false; }
@@ -49,9 +54,11 @@ class TaskclusterQueue : public QueueLink {
     if (poll.restarted) {
       co_await hand_back_all_but(std::move(poll.holds));
     } else {
-      co_await env_.sleep(foreign_poll_pause);
+      if (ended_.empty()) co_await ended_some_.wait_for(env_, foreign_poll_pause);
     }
-    co_return wire::NodeNews{};
+    wire::NodeNews news;
+    news.cancel = std::exchange(ended_, {});
+    co_return news;
   }
 
   Async<json::value> claim(Signer signer, std::string task_queue, std::string body, std::string) override {
@@ -63,7 +70,9 @@ class TaskclusterQueue : public QueueLink {
     for (const json::value& element : tasks->get_array()) co_await keep(read_claim(element).run, element);
     // A queue that has nothing and says so at once is not asked all the time.
     Duration took = env_.uptime() - began;
-    if (tasks->get_array().empty() && took < foreign_claim_gap) co_await env_.sleep(foreign_claim_gap - took);
+    if (tasks->get_array().empty() && took < foreign_claim_gap) {
+      co_await pending_some_.wait_for(env_, foreign_claim_gap - took);
+    }
     co_return answer;
   }
 
@@ -142,9 +151,20 @@ class TaskclusterQueue : public QueueLink {
   }
 
   Async<> hide_log(wire::RunRef run) override { co_await logs_.hide(run); }
-  Async<> stop() override { co_await logs_.stop(); }
+  Async<> stop() override {
+    if (pulse_) co_await pulse_->stop();
+    co_await logs_.stop();
+  }
 
  private:
+  void hear(PulseNews news) {
+    if (news.pending) pending_some_.notify_all();
+    // Of runs that are others' nobody here wants to know.
+    if (!news.ended || !claims_.contains(*news.ended)) return;
+    ended_.push_back(*news.ended);
+    ended_some_.notify_all();
+  }
+
   std::string path_of(wire::RunRef run) const { return fmt::format("{}/{}", directory_, run_file_name(run, "json")); }
 
   void load(const std::string& path) {
@@ -271,7 +291,11 @@ class TaskclusterQueue : public QueueLink {
   const std::string directory_;
   LiveLogServer logs_;
   std::map<wire::RunRef, json::value> claims_;  // as claimWork gave them, with the newest credentials
-  std::string trouble_;                         // why nothing could be claimed, as told last
+  std::vector<wire::RunRef> ended_;             // as pulse said, and poll() has not told yet
+  Event ended_some_;
+  Event pending_some_;
+  std::unique_ptr<PulseListener> pulse_;  // null: there is none
+  std::string trouble_;                   // why nothing could be claimed, as told last
 };
 
 }  // namespace
@@ -282,8 +306,9 @@ std::string backing_name(const std::string& live_name) {
 }
 
 std::unique_ptr<QueueLink> make_taskcluster_queue(Env& env, ServerApi& server, ForeignSettings settings,
-                                                  std::string directory) {
-  return std::make_unique<TaskclusterQueue>(env, server, std::move(settings), std::move(directory));
+                                                  std::string directory, std::string task_queue) {
+  return std::make_unique<TaskclusterQueue>(env, server, std::move(settings), std::move(directory),
+                                            std::move(task_queue));
 }
 
 }  // namespace gantry::agent

@@ -30,7 +30,8 @@ struct TaskclusterQueueTest : testing::Test {
   void open() {
     if (queue) env.run(queue->stop());
     queue.reset();
-    queue = make_taskcluster_queue(env, api, {true, "127.0.0.1:0", "here", "", ""}, directory.file("claims"));
+    queue =
+        make_taskcluster_queue(env, api, {true, "127.0.0.1:0", "here", "", "", {}}, directory.file("claims"), "p/w");
   }
 
   json::object credentials(const std::string& token) const {

@@ -14,7 +14,8 @@ class LongEngine : public RunEngine {
 
 struct TaskclusterRunTest : RunWorld<LongEngine> {
   TaskclusterRunTest() {
-    api.use_queue(make_taskcluster_queue(env, api, {true, "127.0.0.1:0", "here", "", ""}, directory.file("claims")));
+    api.use_queue(
+        make_taskcluster_queue(env, api, {true, "127.0.0.1:0", "here", "", "", {}}, directory.file("claims"), "p/w"));
     more_answers = [this](const net::OutgoingRequest& request) -> std::optional<net::IncomingResponse> {
       asked.push_back(request.target.substr(request.target.rfind('/') + 1));
       net::IncomingResponse response;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/time.h"
 
@@ -40,5 +41,11 @@ inline constexpr Duration idle_connection_lifetime = seconds(50);
 /// How much of a refused upgrade's answer goes into the error.
 inline constexpr std::size_t refusal_bytes_max = 16 * 1024;
 inline constexpr std::size_t refusal_shown_max = 300;
+
+inline constexpr Duration amqp_connect_timeout = seconds(5);
+inline constexpr Duration amqp_handshake_timeout = seconds(10);
+inline constexpr int amqp_heartbeat_seconds = 20;
+/// A longer message of a broker ends the connection.
+inline constexpr std::uint64_t amqp_message_bytes_max = 4u << 20;
 
 }  // namespace gantry::net

@@ -86,7 +86,7 @@ Server::Server(Env& env, ServerSettings settings, OpenStore open_store, object::
   services_.outbox = &outbox_;
   services_.shells = &shells_;
   if (!settings_.pulse_url.empty()) {
-    pulse_ = std::make_unique<Pulse>(env, *commits_, outbox_, value_or_throw(parse_amqp_url(settings_.pulse_url)));
+    pulse_ = std::make_unique<Pulse>(env, *commits_, outbox_, value_or_throw(net::parse_amqp_url(settings_.pulse_url)));
     services_.pulse = pulse_.get();
   }
   add_task_routes(router_, services_);

@@ -33,7 +33,7 @@ struct ServerSettings {
   /// Resolved tasks that stay in memory; older ones are read when needed. With fewer than ten, requests that need
   /// several may be refused as unavailable.
   std::size_t resolved_in_memory_max = 1'000;
-  std::string pulse_url;                      // of the broker that events go to (parse_amqp_url); empty: none
+  std::string pulse_url;                      // of the broker that events go to (net/amqp_url.h); empty: none
   std::optional<OutboxLimits> outbox_limits;  // default: by whether there is an output
   std::int64_t event_log_bytes_max = 0;       // of these limits; 0: theirs
 };

@@ -19,6 +19,7 @@ import threading
 import time
 import urllib.parse
 
+from broker import BROKER, Broker
 from agent_world import GANTRY, Dev, expect, expect_contiguous, expect_equal, run_tests, wait_for
 
 POOL = "foreign/worker"
@@ -84,8 +85,9 @@ class Proxy:
 class Worker:
     """A server, and a `gantry agent --root-url` that reaches it through the proxy."""
 
-    def __init__(self, https_logs=False):
+    def __init__(self, https_logs=False, pulse=None):
         self.dev = Dev()
+        self.pulse = pulse
         self.directory = tempfile.mkdtemp(prefix="gantry-foreign-")
         self.arguments = []
         if https_logs:
@@ -120,6 +122,8 @@ class Worker:
     def start(self):
         environment = dict(os.environ, TASKCLUSTER_CLIENT_ID="test/docker-worker", TASKCLUSTER_ACCESS_TOKEN=self.token)
         environment.pop("GANTRY_URL", None)
+        if self.pulse:
+            environment["PULSE_URL"] = self.pulse
         command = [GANTRY, "agent", "--root-url", f"http://127.0.0.1:{self.proxy.port}", "--pool", POOL, "--worker-id",
                    "w1", "--data-dir", self.directory, "--slots", "4", "--verbose", "--no-firewall", "--live-log-listen",
                    "127.0.0.1:0", "--live-log-host", "127.0.0.1", "--engine", f"unix://{self.dev.engine.path}"] + self.arguments
@@ -129,6 +133,10 @@ class Worker:
     def containers(self):
         with open(os.path.join(self.directory, "agent-id")) as file:
             return self.dev.engine.containers(f"gantry.agent={file.read().strip()}")
+
+    def messages(self):
+        with open(os.path.join(self.directory, "messages"), "rb") as file:
+            return file.read()
 
     def claims(self):
         return os.listdir(os.path.join(self.directory, "claims"))
@@ -288,6 +296,40 @@ def test_a_stopped_agent_leaves_its_tasks():
         worker.process.wait()
         worker.start()
         worker.expect_nothing_left()  # the renewal is answered with 409
+
+
+def test_pulse_tells_at_once():
+    if not os.path.exists(BROKER):
+        print("       there is no RabbitMQ here")
+        return
+    with Broker() as broker:
+        os.environ["GANTRY_PULSE_URL"] = broker.url  # the server's events
+        try:
+            with Worker(pulse=broker.url) as worker:
+                wait_for(lambda: b"pulse: listens to" in worker.messages(), 30, "the agent listens")
+                expect(b"guest:" not in worker.messages(), "no password in the log")
+                expect_cancelled_soon(worker)
+                broker.kill()
+                wait_for(lambda: b"cannot be listened to" in worker.messages(), 30, "the agent notices")
+                task = worker.shell("echo without")
+                expect_equal(worker.wait(task), "completed", "without a broker it asks")
+                listens = worker.messages().count(b"pulse: listens to")
+                broker.start()
+                wait_for(lambda: worker.messages().count(b"pulse: listens to") > listens, 60, "it listens again")
+                expect_cancelled_soon(worker)
+                worker.expect_public_only()
+                worker.expect_nothing_left()
+        finally:
+            del os.environ["GANTRY_PULSE_URL"]
+
+
+def expect_cancelled_soon(worker):
+    """Without pulse it would be seen in ten minutes."""
+    task = worker.shell("sleep 600")
+    worker.dev.wait_running(task)
+    wait_for(lambda: worker.dev.engine.of_task(task), 20, "its container runs")
+    worker.dev.cancel(task)
+    wait_for(lambda: not worker.dev.engine.of_task(task), 20, "its container is gone")
 
 
 run_tests(globals())

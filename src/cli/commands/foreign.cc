@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "net/http.h"
 #include "wire/task_definition.h"
 
 namespace gantry::cli {
@@ -17,6 +18,22 @@ std::string variable(const char* name) {
 std::string identifier_of(const std::string& text, std::string_view option) {
   if (text.empty() || wire::is_identifier(text)) return text;
   throw UsageError(fmt::format("{} \"{}\" cannot be a worker's name", option, text), "use 1 to 38 of [a-zA-Z0-9-_]");
+}
+
+/// $PULSE_URL, or $PULSE_USERNAME, $PULSE_PASSWORD and $PULSE_HOSTNAME; nothing without them. Never from the command
+/// line, where everybody on the machine could read the password.
+std::optional<net::AmqpUrl> pulse_of_environment() {
+  if (std::string url = variable("PULSE_URL"); !url.empty()) return value_or_throw(net::parse_amqp_url(url));
+  std::string user = variable("PULSE_USERNAME");
+  std::string password = variable("PULSE_PASSWORD");
+  std::string host = variable("PULSE_HOSTNAME");
+  if (user.empty() && password.empty() && host.empty()) return std::nullopt;
+  if (user.empty() || password.empty() || host.empty()) {
+    throw UsageError("there is only a part of the pulse credentials",
+                     "set PULSE_USERNAME, PULSE_PASSWORD and PULSE_HOSTNAME, or PULSE_URL, or none of them");
+  }
+  return value_or_throw(net::parse_amqp_url(
+      fmt::format("amqps://{}:{}@{}", net::percent_encode(user), net::percent_encode(password), host)));
 }
 
 }  // namespace
@@ -59,6 +76,7 @@ agent::ForeignSettings foreign_settings(const Arguments& arguments) {
   if (settings.log_certificate.empty() != settings.log_key.empty()) {
     throw UsageError("--live-log-cert and --live-log-key go together");
   }
+  if (settings.enabled) settings.pulse = pulse_of_environment();
   if (settings.enabled) return settings;
   for (const char* option : {"worker-group", "worker-id", "live-log-listen", "live-log-host", "live-log-cert"}) {
     if (arguments.has(option)) throw UsageError(fmt::format("--{} goes with --root-url only", option));

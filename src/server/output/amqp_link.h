@@ -1,46 +1,19 @@
-// One connection to an AMQP 0-9-1 broker with publisher confirms, by rabbitmq-c. Everything blocks, for a bounded time:
-// it belongs to a thread of its own (server/output/pulse.h). What fails throws Error(unavailable), and the link is done
-// with: make a new one.
+// A connection to an AMQP broker with publisher confirms. As net/amqp_connection.h says: for a thread of its own
+// (server/output/pulse.h), and done with after an error.
 #pragma once
 
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <set>
-#include <string>
 
-#include "base/error.h"
+#include "net/amqp_connection.h"
 #include "wire/pulse_messages.h"
 
 namespace gantry::server {
 
-struct AmqpUrl {
-  bool tls = false;
-  std::string user;
-  std::string password;
-  std::string host;
-  int port = 0;
-  std::string vhost;
-
-  /// Without user and password, for logs: "amqp://host:5672/vhost".
-  std::string shown() const;
-};
-
-/// "amqp(s)://user:password@host[:port][/vhost]", parts percent-encoded; an error never repeats the URL. Without a
-/// vhost it is "/", as everywhere.
-Result<AmqpUrl> parse_amqp_url(std::string_view url);
-
 class AmqpLink {
  public:
-  /// Told the link's socket once there is one, and -1 before it is closed: who shuts that socket down from another
-  /// thread ends whatever the link waits for.
-  using SocketListener = std::function<void(int)>;
-
   /// Connects and declares the exchange of each kind of event (topic, durable).
-  AmqpLink(const AmqpUrl& url, SocketListener listener);
-  ~AmqpLink();
-  AmqpLink(const AmqpLink&) = delete;
-  AmqpLink& operator=(const AmqpLink&) = delete;
+  AmqpLink(const net::AmqpUrl& url, net::AmqpSocketListener listener);
 
   /// Sends one persistent message; they are counted from 1.
   void publish(const wire::PulseMessage& message);
@@ -56,12 +29,10 @@ class AmqpLink {
   bool blocked() const { return blocked_; }
 
  private:
-  struct Connection;
-  void open(const AmqpUrl& url);
   void take_frames();
   void confirm(std::uint64_t tag, bool all_before);
 
-  std::unique_ptr<Connection> connection_;
+  net::AmqpConnection connection_;
   std::uint64_t published_ = 0;
   std::uint64_t confirmed_ = 0;
   std::set<std::uint64_t> confirmed_early_;  // beyond confirmed_ + 1

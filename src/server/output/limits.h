@@ -43,9 +43,6 @@ inline constexpr std::uint64_t pulse_in_flight_max = 1'000;
 inline constexpr std::size_t pulse_in_flight_bytes_max = 512 * 1024;
 inline constexpr Duration pulse_retry_min = seconds(1);
 inline constexpr Duration pulse_retry_max = seconds(30);
-inline constexpr Duration pulse_connect_timeout = seconds(5);
-inline constexpr Duration pulse_handshake_timeout = seconds(10);
-inline constexpr int pulse_heartbeat_seconds = 20;
 /// A broker that has been sent messages, did not say that it is blocked, and confirms nothing for so long is left.
 inline constexpr Duration pulse_confirm_timeout = minutes(2);
 

@@ -45,7 +45,7 @@ class Pulse::Sender {
   /// `progress` is called on the thread: everything up to this event is confirmed, with so many messages more.
   using Progress = std::function<void(std::uint64_t number, std::uint64_t messages)>;
 
-  Sender(AmqpUrl url, Progress progress) : url_(std::move(url)), progress_(std::move(progress)) {
+  Sender(net::AmqpUrl url, Progress progress) : url_(std::move(url)), progress_(std::move(progress)) {
     wake_ = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (wake_ < 0) throw Error(ErrorCode::unavailable, "cannot make an eventfd");
   }
@@ -228,7 +228,7 @@ class Pulse::Sender {
     std::size_t bytes;
   };
 
-  const AmqpUrl url_;
+  const net::AmqpUrl url_;
   const Progress progress_;
   int wake_ = -1;
   std::thread thread_;
@@ -249,7 +249,7 @@ class Pulse::Sender {
   std::uint64_t confirmed_messages_ = 0;
 };
 
-Pulse::Pulse(Env& env, CommitLoop& commits, Outbox& outbox, AmqpUrl url)
+Pulse::Pulse(Env& env, CommitLoop& commits, Outbox& outbox, net::AmqpUrl url)
     : env_(env), commits_(commits), outbox_(outbox), scope_(env.executor(), "pulse") {
   auto progress = [this, alive = alive_, where = env.executor()](std::uint64_t number, std::uint64_t messages) {
     asio::post(where, [this, alive, number, messages] {

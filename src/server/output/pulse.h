@@ -17,7 +17,7 @@ namespace gantry::server {
 class Pulse {
  public:
   /// `commits` and `outbox` must outlive it. stop() must have ended before it is destroyed, if start() was called.
-  Pulse(Env& env, CommitLoop& commits, Outbox& outbox, AmqpUrl url);
+  Pulse(Env& env, CommitLoop& commits, Outbox& outbox, net::AmqpUrl url);
   ~Pulse();
   Pulse(const Pulse&) = delete;
   Pulse& operator=(const Pulse&) = delete;

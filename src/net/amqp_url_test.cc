@@ -1,9 +1,9 @@
-#include "server/output/amqp_link.h"
+#include "net/amqp_url.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-namespace gantry::server {
+namespace gantry::net {
 namespace {
 
 TEST(AmqpUrl, AllParts) {
@@ -63,4 +63,4 @@ TEST(AmqpUrl, AnErrorNeverRepeatsIt) {
 }
 
 }  // namespace
-}  // namespace gantry::server
+}  // namespace gantry::net

@@ -3,10 +3,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "net/amqp_url.h"
 #include "net/http.h"
-#include "server/output/amqp_link.h"
 
-namespace gantry::server {
+namespace gantry::net {
 namespace {
 
 std::string written(const AmqpUrl& url) {
@@ -38,10 +38,10 @@ void try_url(std::string_view text) {
 }
 
 }  // namespace
-}  // namespace gantry::server
+}  // namespace gantry::net
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string text(reinterpret_cast<const char*>(data), size);
-  for (const char* start : {"", "amqp://", "amqps://u:p@", "amqp://u:p@["}) gantry::server::try_url(start + text);
+  for (const char* start : {"", "amqp://", "amqps://u:p@", "amqp://u:p@["}) gantry::net::try_url(start + text);
   return 0;
 }
